@@ -1,0 +1,65 @@
+"""Result files of a reproduction: written whole or not at all, with a manifest beside them."""
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+RECORDED_PACKAGES = ("data-selection-theory", "numpy", "scipy", "jax", "jaxlib", "xarray")
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Call ``write`` on a temporary file in the same directory, then rename it to ``path``.
+
+    Whatever interrupts the writing, ``path`` holds its old content or the whole new one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_results(
+    directory: Path, name: str, results: xr.Dataset, figure: Figure, manifest: Mapping[str, Any]
+) -> list[Path]:
+    """Write NAME.nc, NAME.csv, NAME.png, NAME.pdf and, last, manifest.json; returns their paths."""
+    table = results.to_dataframe().reset_index()
+    writers: dict[str, Callable[[Path], Any]] = {
+        f"{name}.nc": lambda path: results.to_netcdf(path, engine="h5netcdf"),
+        f"{name}.csv": lambda path: table.to_csv(path, index=False),
+        f"{name}.png": figure.savefig,
+        f"{name}.pdf": figure.savefig,
+        "manifest.json": lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"),
+    }
+    for file_name, write in writers.items():
+        write_whole(directory / file_name, write)
+    return [directory / file_name for file_name in writers]
+
+
+def describe_run(seed: int, wall_seconds: float, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest: what ran, with which versions and seed, for how long."""
+    return {
+        "command": " ".join(["dataselect", *sys.argv[1:]]),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_seconds": round(wall_seconds, 1),
+        "seed": seed,
+        "settings": dict(settings),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {package: version(package) for package in RECORDED_PACKAGES},
+    }

@@ -1,0 +1,5 @@
+"""Finite-sample simulation of learning from a selected subset."""
+
+from simulate.monte_carlo import Estimate, Mean, estimate, estimate_all
+
+__all__ = ["Estimate", "Mean", "estimate", "estimate_all"]

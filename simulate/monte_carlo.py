@@ -1,0 +1,210 @@
+"""Monte Carlo estimates of what the theory predicts, from fits to finite samples."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, as_completed
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulate.fit import Fit, fit
+from simulate.sample import Sample, draw_test_outputs, stream
+from simulate.subset import draw_subset
+from theory.metrics import log_loss, misclassification
+from theory.problem import Problem
+from theory._validation import as_count
+
+QUANTITIES = (
+    "misclassification",
+    "log_loss",
+    "alpha_0",
+    "alpha_perp",
+    "intercept",
+    "fraction",
+)
+"""What is measured on every fit; names and units as in a Prediction."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over independent data sets and its standard error (NaN for a single data set)."""
+
+    mean: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Simulated counterpart of a Prediction, under the same names.
+
+    dimension: p; samples: N, the size of the pool; repeats: independent data sets that count.
+    failed_fits: fits that missed their tolerance; they are left out of the means.
+    """
+
+    misclassification: Mean
+    log_loss: Mean
+    alpha_0: Mean
+    alpha_perp: Mean
+    intercept: Mean
+    fraction: Mean
+    dimension: int
+    samples: int
+    repeats: int
+    failed_fits: int
+
+
+def estimate(
+    problem: Problem,
+    dimension: int,
+    repeats: int = 20,
+    seed: int = 0,
+    test_samples: int | None = None,
+) -> Estimate:
+    """Simulate one problem at finite size: draw, score, select, fit, test.
+
+    dimension: p >= 2; the pool has N = round(samples_per_dimension * p) samples.
+    repeats: independent data sets, >= 1. seed: a whole number >= 0; fixes every random draw.
+    test_samples: size of a sampled test set; None evaluates the test error exactly, as a
+        one-dimensional integral over the fitted model.
+    Raises ValueError on other values.
+
+    >>> from theory import F1, Problem, RandomSelection, SingleIndex
+    >>> problem = Problem(SingleIndex(F1, 5.0), RandomSelection(0.5), 0.1, 2.0)
+    >>> result = estimate(problem, dimension=50, repeats=4, seed=1)
+    >>> result.samples, result.repeats, 0 < result.misclassification.mean < 0.5
+    (100, 4, True)
+    """
+    return estimate_all([problem], dimension, repeats, seed, test_samples)[0]
+
+
+def estimate_all(
+    problems: Sequence[Problem],
+    dimension: int,
+    repeats: int = 20,
+    seed: int = 0,
+    test_samples: int | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Estimate]:
+    """Simulate many problems; those on the same pool share each of its data sets.
+
+    executor: runs the tasks; None runs them here. The numbers do not depend on it.
+    progress: called with the tasks done and the number of tasks after each task.
+    Other arguments as in ``estimate``. Returns estimates in the order of ``problems``.
+    """
+    dimension = as_count("dimension", dimension, least=2)
+    repeats = as_count("repeats", repeats)
+    seed = as_count("seed", seed, least=0)
+    if test_samples is not None:
+        test_samples = as_count("test_samples", test_samples)
+
+    blocks = _blocks(problems)
+    tasks = [
+        (block, [problems[i] for i in block], dimension, seed, number, test_samples)
+        for number in range(repeats)
+        for block in blocks
+    ]
+    measured = np.full((len(problems), repeats, len(QUANTITIES)), np.nan)
+    if executor is None:
+        results = (_run_task(task) for task in tasks)
+    else:
+        futures = [executor.submit(_run_task, task) for task in tasks]
+        results = (future.result() for future in as_completed(futures))
+    try:
+        for done, (block, number, values) in enumerate(results, start=1):
+            measured[block, number] = values
+            if progress is not None:
+                progress(done, len(tasks))
+    finally:
+        if executor is not None:
+            for future in futures:
+                future.cancel()
+    return [_summary(p, dimension, values) for p, values in zip(problems, measured, strict=True)]
+
+
+Task = tuple[list[int], list[Problem], int, int, int, int | None]
+
+
+def _blocks(problems: Sequence[Problem]) -> list[list[int]]:
+    """Indices of problems that one task fits in turn: same pool, same scheme, all fractions.
+
+    Within a block, problems that share a subset are neighbours, ordered by falling ridge, so that
+    each fit starts from the one before.
+    """
+
+    def scheme(i: int) -> str:
+        problem = problems[i]
+        return repr(problem.replace({"ridge": 0.0, "selection.fraction": 1.0}))
+
+    def order(i: int) -> tuple[str, float, float]:
+        return scheme(i), problems[i].selection.fraction, -problems[i].ridge
+
+    ordered = sorted(range(len(problems)), key=order)
+    return [list(block) for _, block in itertools.groupby(ordered, key=scheme)]
+
+
+def _run_task(task: Task) -> tuple[list[int], int, NDArray[np.float64]]:
+    """Measure one block of problems on one data set; rows of NaN mark fits that failed."""
+    block, problems, dimension, seed, number, test_samples = task
+    first = problems[0]
+    pool_size = round(first.samples_per_dimension * dimension)
+    sample = Sample(first.data, pool_size, dimension, seed, number)
+    labels = sample.labels(first.data)
+    scores = sample.scores(first.data, first.surrogate)
+    values = np.full((len(problems), len(QUANTITIES)), np.nan)
+    row = 0
+    for selection, sharing in itertools.groupby(problems, key=lambda p: p.selection):
+        subset = draw_subset(selection, scores, sample.selection_uniforms)
+        features = sample.features[subset.indices]
+        previous: Fit | None = None
+        for problem in sharing:
+            previous = fit(
+                features,
+                labels[subset.indices],
+                subset.weights,
+                pool_size,
+                problem.ridge,
+                problem.loss,
+                problem.fit_intercept,
+                start=previous,
+            )
+            if previous.converged:
+                generator = stream(seed, "test", number)
+                values[row] = _measure(problem, previous, test_samples, generator)
+                values[row, -1] = subset.indices.size / pool_size
+            row += 1
+    return block, number, values
+
+
+def _measure(
+    problem: Problem, fitted: Fit, test_samples: int | None, generator: np.random.Generator
+) -> tuple[float, ...]:
+    """The quantities of one fit, the fraction left at NaN."""
+    alpha_0 = float(fitted.coefficients[0])
+    alpha_perp = float(np.linalg.norm(fitted.coefficients[1:]))
+    model = (problem.data, alpha_0, fitted.intercept, alpha_perp)
+    if test_samples is None:
+        errors = misclassification(*model), log_loss(*model)
+    else:
+        labels, outputs = draw_test_outputs(*model, test_samples, generator)
+        margins = labels * outputs
+        errors = float(np.mean(margins < 0)), float(np.mean(np.logaddexp(0, -margins)))
+    return (*errors, alpha_0, alpha_perp, fitted.intercept, np.nan)
+
+
+def _summary(problem: Problem, dimension: int, measured: NDArray[np.float64]) -> Estimate:
+    """Means and standard errors over the data sets whose fit converged; measured: [repeats, k]."""
+    good = measured[~np.isnan(measured[:, 0])]
+    means: dict[str, Mean] = {}
+    for name, column in zip(QUANTITIES, good.T, strict=True):
+        mean = float(column.mean()) if column.size else float("nan")
+        error = column.std(ddof=1) / column.size**0.5 if column.size > 1 else float("nan")
+        means[name] = Mean(mean, float(error))
+    return Estimate(
+        **means,
+        dimension=dimension,
+        samples=round(problem.samples_per_dimension * dimension),
+        repeats=len(good),
+        failed_fits=len(measured) - len(good),
+    )

@@ -1,0 +1,71 @@
+"""Random streams and samples: one independent, named stream per purpose and data set."""
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.data import DataModel
+from theory.surrogate import Surrogate
+
+Array = NDArray[np.float64]
+
+Purpose = Literal["features", "labels", "selection", "test"]
+
+
+def stream(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
+    """The generator for one purpose and key (such as the number of the data set) of a run.
+
+    Streams of different purposes or keys are independent, whatever order they are used in.
+
+    >>> a = stream(0, "labels", 3).random()
+    >>> a == stream(0, "labels", 3).random(), a == stream(0, "selection", 3).random()
+    (True, False)
+    """
+    spawn_key = (get_args(Purpose).index(purpose), *key)
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=spawn_key))
+
+
+class Sample:
+    """A pool of N samples in p dimensions; e_0 is the first coordinate axis.
+
+    features: shape [N, p]. The laws of features and estimators are invariant under rotations, so
+    fixing e_0 loses nothing. Labels for a data model come from one uniform per sample, so that
+    several label models share their features and as much of their noise as they can.
+    """
+
+    def __init__(self, data: DataModel, size: int, dimension: int, seed: int, number: int) -> None:
+        generator = stream(seed, "features", number)
+        self.features: Array = generator.standard_normal((size, dimension))
+        means = np.asarray(data.means)[
+            generator.choice(len(data.means), size=size, p=np.asarray(data.weights))
+        ]
+        self.features[:, 0] += means
+        self._label_uniforms = stream(seed, "labels", number).random(size)
+        self.selection_uniforms = stream(seed, "selection", number).random(size)
+
+    def labels(self, data: DataModel) -> Array:
+        """Labels in {-1, +1}, shape [N]."""
+        positive = self._label_uniforms < data.label_probability(self.features[:, 0])
+        return np.where(positive, 1.0, -1.0)
+
+    def scores(self, data: DataModel, surrogate: Surrogate) -> Array:
+        """The surrogate's scores, shape [N]."""
+        score = surrogate.score(data)
+        return np.asarray(score.beta_0 * self.features[:, 0] + score.intercept, dtype=np.float64)
+
+
+def draw_test_outputs(
+    data: DataModel, alpha_0: float, intercept: float, tau: float, size: int, generator: Any
+) -> tuple[Array, Array]:
+    """Labels and outputs of a linear classifier on a fresh test sample, both of shape [size].
+
+    The classifier sees the directions orthogonal to e_0 only through tau G with G ~ N(0, 1), so
+    (h, G) is drawn instead of p coordinates; the law is the same.
+    """
+    means = np.asarray(data.means)[
+        generator.choice(len(data.means), size=size, p=np.asarray(data.weights))
+    ]
+    h = means + generator.standard_normal(size)
+    labels = np.where(generator.random(size) < data.label_probability(h), 1.0, -1.0)
+    return labels, alpha_0 * h + intercept + tau * generator.standard_normal(size)

@@ -1,0 +1,60 @@
+"""Test error and test log loss of a linear classifier, exactly, for the data models of the theory.
+
+A classifier enters through alpha_0 (its coefficient on h), its intercept b, and tau, the norm of
+the rest: on test data its output is alpha_0 h + b + tau G with G ~ N(0, 1). The same functions serve
+the limit (tau^2 = alpha_s^2 + alpha_perp^2) and a fitted vector (tau = norm of all but the first coordinate).
+"""
+
+import math
+
+import numpy as np
+from scipy.special import ndtr
+
+from theory.data import DataModel
+from theory.quadrature import normal_mixture_rule
+
+
+def misclassification(data: DataModel, alpha_0: float, intercept: float, tau: float) -> float:
+    """P(y (alpha_0 h + b + tau G) < 0), a probability; ties count half.
+
+    = E[f(h) Phi(-(alpha_0 h + b)/tau) + (1 - f(h)) Phi((alpha_0 h + b)/tau)].
+
+    >>> from theory.data import F1, SingleIndex
+    >>> round(misclassification(SingleIndex(F1, 5.0), alpha_0=1.0, intercept=0.0, tau=0.0), 12)
+    0.05
+    >>> round(misclassification(SingleIndex(F1, 5.0), alpha_0=0.0, intercept=0.0, tau=1.0), 12)
+    0.5
+    """
+    kinks = list(data.jumps)
+    if alpha_0 != 0:
+        boundary, width = -intercept / alpha_0, tau / abs(alpha_0)
+        kinks += [boundary + k * width for k in (-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0)]
+    h, weight = normal_mixture_rule(data.means, data.weights, 1.0, kinks, 24, 16)
+    output = alpha_0 * h + intercept
+    if tau > 0:
+        negative = ndtr(-output / tau)
+    else:
+        negative = np.where(output == 0, 0.5, output < 0)
+    positive_label = data.label_probability(h)
+    return float(weight @ (positive_label * negative + (1 - positive_label) * (1 - negative)))
+
+
+def log_loss(data: DataModel, alpha_0: float, intercept: float, tau: float) -> float:
+    """E log(1 + exp(-y z)) with z = alpha_0 h + b + tau G, in nats.
+
+    As log(1 + exp(-y z)) = log(1 + exp(z)) - z 1{y = 1} and z is a mixture of normals, this takes
+    two one-dimensional integrals: E log(1 + exp(z)) - E[f(h) (alpha_0 h + b)].
+
+    >>> from theory.data import F1, SingleIndex
+    >>> round(log_loss(SingleIndex(F1, 5.0), 0.0, 0.0, 0.0) - math.log(2), 12)
+    0.0
+    """
+    h, weight = normal_mixture_rule(data.means, data.weights, 1.0, data.jumps, 24, 16)
+    linear = float(weight @ (data.label_probability(h) * (alpha_0 * h + intercept)))
+    centres = [alpha_0 * m + intercept for m in data.means]
+    deviation = math.hypot(alpha_0, tau)
+    if deviation == 0:
+        return float(np.asarray(data.weights) @ np.logaddexp(0, centres)) - linear
+    bends = [k for k in (-40.0, -20.0, -10.0, -5.0, -2.0, 0.0, 2.0, 5.0, 10.0, 20.0, 40.0)]
+    z, weight = normal_mixture_rule(centres, data.weights, deviation, bends, 32, 16)
+    return float(weight @ np.logaddexp(0, z)) - linear

@@ -1,0 +1,83 @@
+"""The one description of a problem, read by the theory and by the simulation."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from theory._validation import InvalidField, as_bool, as_instance, as_non_negative, as_positive, store
+from theory.data import DataModel, SingleIndex
+from theory.losses import LogisticLoss, Loss
+from theory.selection import PowerSelection, RandomSelection, Selection, TopSelection
+from theory.surrogate import PerfectSurrogate, Surrogate
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Data, surrogate, selection, loss, ridge and sample size of one learning task.
+
+    The final model minimises (1/N) sum_i S_i loss(y_i (<theta, x_i> + b)) + (ridge/2) |theta|^2
+    over theta (and the intercept b if ``fit_intercept``), with N the size of the *full pool*.
+
+    data: the law of (x, y).
+    surrogate: gives every sample its score.
+    selection: turns scores into the subset and its weights S.
+    ridge: lambda >= 0, in units of the loss averaged over the full pool.
+    samples_per_dimension: delta = N/p > 0.
+    loss: the training loss.
+    fit_intercept: whether an unpenalised intercept is fitted.
+    Raises ValueError, naming the field, the value and what is allowed.
+
+    >>> from theory import SingleIndex, StepLink, PowerSelection, Problem
+    >>> problem = Problem(
+    ...     data=SingleIndex(StepLink((0.0,), (0.05, 0.95)), signal_norm=5.0),
+    ...     selection=PowerSelection(alpha=0.5, fraction=0.5),
+    ...     ridge=0.01,
+    ...     samples_per_dimension=2.29,
+    ... )
+    >>> problem.replace({"selection.fraction": 0.25}).selection.fraction
+    0.25
+    """
+
+    data: DataModel
+    selection: Selection
+    ridge: float
+    samples_per_dimension: float
+    surrogate: Surrogate = dataclasses.field(default_factory=PerfectSurrogate)
+    loss: Loss = dataclasses.field(default_factory=LogisticLoss)
+    fit_intercept: bool = False
+
+    def __post_init__(self) -> None:
+        as_instance("data", self.data, SingleIndex)
+        as_instance("surrogate", self.surrogate, PerfectSurrogate)
+        as_instance("selection", self.selection, (RandomSelection, PowerSelection, TopSelection))
+        as_instance("loss", self.loss, LogisticLoss)
+        store(
+            self,
+            ridge=as_non_negative("ridge", self.ridge),
+            samples_per_dimension=as_positive(
+                "samples_per_dimension", self.samples_per_dimension
+            ),
+            fit_intercept=as_bool("fit_intercept", self.fit_intercept),
+        )
+
+    def replace(self, changes: Mapping[str, Any]) -> "Problem":
+        """A copy with fields changed by dotted name, such as "ridge" or "selection.alpha"."""
+        return _replace(self, changes)
+
+
+def _replace(instance: Any, changes: Mapping[str, Any]) -> Any:
+    names = {field.name for field in dataclasses.fields(instance)}
+    own: dict[str, Any] = {}
+    nested: dict[str, dict[str, Any]] = {}
+    for dotted, value in changes.items():
+        name, _, rest = dotted.partition(".")
+        if name not in names:
+            raise InvalidField("field", dotted, f"one of {', '.join(sorted(names))}")
+        if rest:
+            nested.setdefault(name, {})[rest] = value
+        else:
+            own[name] = value
+    for name, inner in nested.items():
+        own[name] = _replace(own.get(name, getattr(instance, name)), inner)
+    return dataclasses.replace(instance, **own)

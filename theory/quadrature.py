@@ -1,0 +1,170 @@
+"""Quadrature rules: composite Gauss-Legendre panels with an edge at every jump and kink.
+
+Two kinds of integral occur in the equations. Those over the informative features have jumps and
+kinks at places known beforehand: `normal_mixture_rule` builds nodes for them once per problem.
+Those over the Gaussian noise G, inside the equations, are smooth but bend within a width 1/alpha_perp:
+`gaussian_expectation` evaluates them with as many panels as that width asks for.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from theory._validation import as_count, as_positive, store
+
+Array = NDArray[np.float64]
+
+NORMAL_RANGE = 8.5
+"""Standard deviations kept on each side of a normal law; 2e-17 of its mass lies outside."""
+
+MAX_NOISE_PANELS = 2048
+"""Most panels spent on one integral over G; enough for alpha_perp of about 250 by default."""
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """Resolution of every integral in the equations.
+
+    order: Gauss-Legendre nodes per panel (>= 2); doubling it doubles all nodes.
+    feature_panels: panels over the informative feature h (>= 1).
+    noise_panel_width: width of a panel over the noise, in units of the margin z = z_0 + alpha_perp G
+        (> 0); panels over G are never wider than `MAX_NOISE_WIDTH`.
+    Raises ValueError on values outside these ranges.
+
+    >>> Quadrature().refined(2).order == 2 * Quadrature().order
+    True
+    """
+
+    order: int = 16
+    feature_panels: int = 12
+    noise_panel_width: float = 12.0
+
+    def __post_init__(self) -> None:
+        store(
+            self,
+            order=as_count("quadrature.order", self.order, least=2),
+            feature_panels=as_count("quadrature.feature_panels", self.feature_panels),
+            noise_panel_width=as_positive("quadrature.noise_panel_width", self.noise_panel_width),
+        )
+
+    def refined(self, factor: float) -> "Quadrature":
+        """The same panels with ``factor`` times as many nodes in each."""
+        return Quadrature(
+            max(2, round(self.order * factor)), self.feature_panels, self.noise_panel_width
+        )
+
+
+MAX_NOISE_WIDTH = 3.0
+"""Widest panel over G, in standard deviations."""
+
+
+@lru_cache(maxsize=64)
+def gauss_legendre(order: int) -> tuple[Array, Array]:
+    """Nodes and weights of the Gauss-Legendre rule on [0, 1]."""
+    nodes, weights = np.polynomial.legendre.leggauss(order)
+    return (nodes + 1) / 2, weights / 2
+
+
+def panel_rule(edges: Array, order: int) -> tuple[Array, Array]:
+    """Composite Gauss-Legendre nodes and weights, ``order`` of them between consecutive ``edges``.
+
+    >>> x, w = panel_rule(np.array([0.0, 1.0, 2.0]), order=4)
+    >>> round(float(w @ x**3), 12)
+    4.0
+    """
+    unit_nodes, unit_weights = gauss_legendre(order)
+    widths = np.diff(edges)[:, None]
+    nodes = edges[:-1, None] + widths * unit_nodes
+    return nodes.ravel(), (widths * unit_weights).ravel()
+
+
+def normal_mixture_edges(
+    means: Sequence[float], deviation: float, kinks: Iterable[float], panels: int
+) -> Array:
+    """Panel edges for an expectation under normals with the given means and common deviation.
+
+    Every kink inside the range is an edge; then the panel that matters most (its width, discounted
+    with distance from the means) is halved until there are ``panels`` panels.
+    """
+    centres = np.asarray(means, dtype=np.float64)
+    lower = centres.min() - NORMAL_RANGE * deviation
+    upper = centres.max() + NORMAL_RANGE * deviation
+    inner = sorted({k for k in kinks if lower < k < upper})
+    edges = [lower, *inner, upper]
+
+    def cost(left: float, right: float) -> float:
+        outside = np.maximum(np.maximum(left - centres, centres - right), 0.0)
+        distance = float(outside.min()) / deviation
+        return (right - left) * float(np.exp(-(distance**2) / 8))
+
+    costs = [cost(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    while len(costs) < panels:
+        k = int(np.argmax(costs))
+        middle = (edges[k] + edges[k + 1]) / 2
+        costs[k : k + 1] = [cost(edges[k], middle), cost(middle, edges[k + 1])]
+        edges.insert(k + 1, middle)
+    return np.asarray(edges)
+
+
+def normal_mixture_rule(
+    means: Sequence[float],
+    weights: Sequence[float],
+    deviation: float,
+    kinks: Iterable[float],
+    panels: int,
+    order: int,
+) -> tuple[Array, Array]:
+    """Nodes and probability weights for expectations under a mixture of normals.
+
+    The components share ``deviation``; integrands may jump or bend at ``kinks``.
+
+    >>> x, w = normal_mixture_rule((0.0,), (1.0,), 1.0, kinks=(0.0,), panels=12, order=12)
+    >>> round(float(w @ np.abs(x)) - (2 / np.pi) ** 0.5, 12)
+    0.0
+    """
+    nodes, lengths = panel_rule(normal_mixture_edges(means, deviation, kinks, panels), order)
+    standard = (nodes[:, None] - np.asarray(means)) / deviation
+    density = np.exp(-(standard**2) / 2) @ np.asarray(weights) / (np.sqrt(2 * np.pi) * deviation)
+    return nodes, lengths * density
+
+
+def gaussian_expectation(
+    integrand: Callable[[Any], tuple[Any, ...]],
+    count: int,
+    shape: tuple[int, ...],
+    panel_width: Any,
+    order: int,
+) -> tuple[Any, ...]:
+    """E of ``integrand(G)`` over G ~ N(0, 1), inside compiled code.
+
+    integrand: maps nodes of G, shape [order], to values: a tuple of ``count`` of arrays of shape [order, *shape].
+    panel_width: the width over which the integrand is smooth, in units of G; may be traced. The
+        number of panels follows from it, up to `MAX_NOISE_PANELS`.
+    Returns a tuple of arrays of ``shape``.
+    """
+    unit_nodes, unit_weights = (jnp.asarray(a) for a in gauss_legendre(order))
+    panels = noise_panels(panel_width)
+    width = 2 * NORMAL_RANGE / panels
+
+    def add_panel(k: Any, total: Any) -> Any:
+        nodes = -NORMAL_RANGE + width * (k + unit_nodes)
+        weights = width * unit_weights * jnp.exp(-(nodes**2) / 2) / jnp.sqrt(2 * jnp.pi)
+        return tuple(
+            so_far + weights @ values
+            for so_far, values in zip(total, integrand(nodes), strict=True)
+        )
+
+    return jax.lax.fori_loop(0, panels, add_panel, (jnp.zeros(shape),) * count)
+
+
+def noise_panels(panel_width: Any) -> Any:
+    """Number of panels over G for integrands smooth over ``panel_width``."""
+    wanted = jnp.ceil(2 * NORMAL_RANGE / jnp.minimum(panel_width, MAX_NOISE_WIDTH))
+    finite = jnp.where(jnp.isfinite(wanted), wanted, MAX_NOISE_PANELS)
+    return jnp.clip(finite, 1, MAX_NOISE_PANELS).astype(int)

@@ -1,0 +1,242 @@
+"""Selection schemes: from a score t to the probability pi(t) of entering the subset.
+
+A scheme is a description. `law_rule` fits its free constant under the law of the score (theory);
+`inclusion_probabilities` fits it on realised scores (simulation). With ``reweight`` a selected
+sample counts with weight S = 1/pi(t) (unbiased), otherwise with S = 1.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import ndtr
+
+from theory._validation import (
+    InvalidField,
+    as_bool,
+    as_fraction,
+    as_number,
+    store,
+)
+from theory.quadrature import NORMAL_RANGE, normal_mixture_rule
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScoreLaw:
+    """Law of the score: a mixture of normals with common standard deviation.
+
+    >>> law = ScoreLaw(means=(0.0,), weights=(1.0,), deviation=2.0)
+    >>> round(law.expect(lambda t: t**2), 12)
+    4.0
+    """
+
+    means: tuple[float, ...]
+    weights: tuple[float, ...]
+    deviation: float
+
+    @property
+    def largest(self) -> float:
+        """A bound on |t| that the law exceeds with negligible probability."""
+        return max(abs(m) for m in self.means) + NORMAL_RANGE * self.deviation
+
+    def expect(self, function: Callable[[Array], Array], kinks: Sequence[float] = ()) -> float:
+        """E of function(t), where the function may jump or bend at ``kinks``."""
+        panels = 12 + 4 * math.ceil(self.deviation)
+        t, w = normal_mixture_rule(self.means, self.weights, self.deviation, kinks, panels, 16)
+        return float(w @ function(t))
+
+    def probability_within(self, bound: float) -> float:
+        """P(|t| <= bound)."""
+        means = np.asarray(self.means)
+        upper = ndtr((bound - means) / self.deviation)
+        lower = ndtr((-bound - means) / self.deviation)
+        return float(np.asarray(self.weights) @ (upper - lower))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A selection scheme with its constant fixed: pi(t), and the scores where it jumps or bends."""
+
+    probability: Callable[[Array], Array]
+    kinks: tuple[float, ...] = ()
+
+
+class Selection(Protocol):
+    """What theory and simulation need of a selection scheme."""
+
+    @property
+    def fraction(self) -> float: ...
+
+    @property
+    def reweight(self) -> bool: ...
+
+    def law_rule(self, law: ScoreLaw) -> Rule:
+        """pi(t) with E pi = fraction under the law of the score."""
+        ...
+
+    def inclusion_probabilities(self, scores: Array) -> Array:
+        """pi(t_i) with mean ``fraction`` over the realised scores, shape [N]."""
+        ...
+
+
+def _store_common(selection: "RandomSelection | PowerSelection") -> None:
+    store(
+        selection,
+        fraction=as_fraction("selection.fraction", selection.fraction),
+        reweight=as_bool("selection.reweight", selection.reweight),
+    )
+
+
+@dataclass(frozen=True)
+class RandomSelection:
+    """pi(t) = fraction, whatever the score.
+
+    ``fraction`` lies in (0, 1]. Raises ValueError otherwise.
+
+    >>> RandomSelection(fraction=0.25).inclusion_probabilities(np.zeros(3))
+    array([0.25, 0.25, 0.25])
+    """
+
+    fraction: float
+    reweight: bool = False
+
+    def __post_init__(self) -> None:
+        _store_common(self)
+
+    def law_rule(self, law: ScoreLaw) -> Rule:
+        return Rule(lambda t: np.full_like(t, self.fraction))
+
+    def inclusion_probabilities(self, scores: Array) -> Array:
+        return np.full(scores.shape, self.fraction)
+
+
+@dataclass(frozen=True)
+class PowerSelection:
+    """pi(t) = min(c [p (1 - p)]^alpha, 1), p = 1/(1 + exp(-t)); eq. 6.1 of the paper.
+
+    alpha: any finite number; > 0 prefers hard (uncertain) samples, < 0 easy ones, 0 is random.
+    fraction: E pi(t), in (0, 1]; fixes c.
+    reweight: weight 1/pi (unbiased) instead of 1 for a selected sample.
+    score_clip: scores are clipped to [-score_clip, score_clip] first (the paper's simulations use
+        10); a number > 0, or inf for no clipping.
+    Raises ValueError on values outside these ranges.
+
+    >>> scores = np.array([-4.0, -1.0, 0.0, 1.0, 4.0])
+    >>> pi = PowerSelection(alpha=1.0, fraction=0.4).inclusion_probabilities(scores)
+    >>> round(float(pi.mean()), 12), bool(pi[2] > pi[1] > pi[0])
+    (0.4, True)
+    """
+
+    alpha: float
+    fraction: float
+    reweight: bool = False
+    score_clip: float = 10.0
+
+    def __post_init__(self) -> None:
+        _store_common(self)
+        allowed = "a number > 0, or inf for no clipping"
+        clip = math.inf
+        if self.score_clip != math.inf:
+            clip = as_number("selection.score_clip", self.score_clip, allowed)
+        if clip <= 0:
+            raise InvalidField("selection.score_clip", self.score_clip, allowed)
+        store(self, alpha=as_number("selection.alpha", self.alpha), score_clip=clip)
+
+    def _log_preference(self, t: Array) -> Array:
+        """alpha log(p (1 - p)) at the clipped score."""
+        size = np.minimum(np.abs(t), self.score_clip)
+        return -self.alpha * (size + 2 * np.log1p(np.exp(-size)))
+
+    def _saturation(self, log_c: float) -> float:
+        """|t| at which c [p (1 - p)]^alpha = 1; 0 if there is none."""
+        # p (1 - p) = 1 / (4 cosh(t / 2)^2) = c^(-1 / alpha)
+        cosh = 0.5 * math.exp(min(log_c / (2 * self.alpha), 700.0))
+        return 2 * math.acosh(cosh) if cosh > 1 else 0.0
+
+    def law_rule(self, law: ScoreLaw) -> Rule:
+        if self.alpha == 0 or self.fraction == 1:
+            return Rule(lambda t: np.full_like(t, self.fraction))
+        clip_kinks = [self.score_clip, -self.score_clip] if self.score_clip < law.largest else []
+
+        def rule(log_c: float) -> Rule:
+            edge = self._saturation(log_c)
+            return Rule(
+                lambda t: np.exp(np.minimum(log_c + self._log_preference(t), 0.0)),
+                (*clip_kinks, edge, -edge),
+            )
+
+        def excess(log_c: float) -> float:
+            candidate = rule(log_c)
+            return law.expect(candidate.probability, candidate.kinks) - self.fraction
+
+        extremes = self._log_preference(np.array([0.0, law.largest]))
+        lowest = math.log(self.fraction) - float(extremes.max()) - 1e-9
+        highest = -float(extremes.min())
+        return rule(float(brentq(excess, lowest, highest, xtol=1e-14, rtol=1e-14)))
+
+    def inclusion_probabilities(self, scores: Array) -> Array:
+        log_preference = self._log_preference(scores)
+        preference = np.exp(log_preference - log_preference.max())
+        # With the k largest at probability 1, c = (fraction N - k) / (sum of the others); k is the
+        # smallest number for which no other probability exceeds 1.
+        descending = np.sort(preference)[::-1]
+        target = self.fraction * scores.size
+        tails = np.cumsum(descending[::-1])[::-1]
+        saturated = np.arange(scores.size)
+        fits = (target - saturated) * descending <= tails
+        k = int(np.argmax(fits)) if fits.any() else scores.size
+        if k == scores.size:
+            return np.ones(scores.shape)
+        c = (target - k) / tails[k]
+        return np.minimum(c * preference, 1.0)
+
+
+@dataclass(frozen=True)
+class TopSelection:
+    """Keep a fraction of the samples outright: the hardest, |t| <= tau, or the easiest, |t| >= tau.
+
+    keep: "hard" or "easy"; fraction in (0, 1]. Scores are not clipped. In a simulation exactly
+    round(fraction N) samples (at least one) are kept. Raises ValueError on other values.
+
+    >>> TopSelection(keep="hard", fraction=0.5).inclusion_probabilities(np.array([3., -1., 0., 2.]))
+    array([0., 1., 1., 0.])
+    """
+
+    keep: str
+    fraction: float
+
+    def __post_init__(self) -> None:
+        if self.keep not in ("hard", "easy"):
+            raise InvalidField("selection.keep", self.keep, "'hard' or 'easy'")
+        store(self, fraction=as_fraction("selection.fraction", self.fraction))
+
+    @property
+    def reweight(self) -> bool:
+        """Selected samples have pi = 1, so reweighting changes nothing."""
+        return False
+
+    def law_rule(self, law: ScoreLaw) -> Rule:
+        if self.fraction == 1:
+            return Rule(np.ones_like)
+        within = self.fraction if self.keep == "hard" else 1 - self.fraction
+        tau = brentq(
+            lambda bound: law.probability_within(bound) - within, 0.0, law.largest, xtol=1e-15
+        )
+        kinks = (-tau, tau)
+        if self.keep == "hard":
+            return Rule(lambda t: (np.abs(t) <= tau).astype(np.float64), kinks)
+        return Rule(lambda t: (np.abs(t) >= tau).astype(np.float64), kinks)
+
+    def inclusion_probabilities(self, scores: Array) -> Array:
+        kept = max(1, round(self.fraction * scores.size))
+        order = np.argsort(np.abs(scores), kind="stable")
+        chosen = order[:kept] if self.keep == "hard" else order[scores.size - kept :]
+        probabilities = np.zeros(scores.shape)
+        probabilities[chosen] = 1.0
+        return probabilities

@@ -1,0 +1,214 @@
+"""Solve the stationarity equations: a damped fixed point, then Newton; a status for every point.
+
+The fixed point runs on coarse nodes and brings any start close; Newton's method on the fine nodes,
+with the Jacobian of the coarse ones, finishes. Both stages are compiled once per shape of the nodes.
+"""
+
+from enum import Enum
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from theory.losses import Loss
+from theory.nodes import Nodes
+from theory.quadrature import MAX_NOISE_PANELS, Quadrature, noise_panels
+from theory.saddle import (
+    OrderParameters,
+    Setting,
+    fixed_point_map,
+    moments,
+    stationarity,
+)
+
+
+class Status(Enum):
+    """How a solve ended; the value says what it means and what to do next."""
+
+    CONVERGED = "converged"
+    NOT_CONVERGED = (
+        "the equations were not solved to tolerance; try a larger ridge, or check that a finite"
+        " solution exists (without ridge, separable data have none)"
+    )
+    NOT_RESOLVED = (
+        "alpha_perp is too large for the quadrature over the noise; increase the ridge, or pass a"
+        " Quadrature with a larger noise_panel_width and order"
+    )
+
+
+class Solution(NamedTuple):
+    """A solved point: order parameters, largest residual of the printed equations, iterations."""
+
+    coefficients: np.ndarray[Any, np.dtype[np.float64]]
+    alpha_perp: float
+    mu: float
+    residual: float
+    iterations: int
+    status: Status
+
+
+RESIDUAL_TOLERANCE = 1e-10
+"""Largest allowed residual of the printed equations, relative to their largest term if above 1."""
+
+COARSE_TOLERANCE = 1e-9
+NEWTON_TOLERANCE = 1e-14
+NEWTON_ITERATIONS = 20
+MAX_ITERATIONS = 5000
+
+
+def _pack(x: OrderParameters) -> Any:
+    """Coefficients, log alpha_perp, log mu as one vector: positivity is built in."""
+    return jnp.concatenate([x.coefficients, jnp.log(jnp.stack([x.alpha_perp, x.mu]))])
+
+
+def _unpack(u: Any) -> OrderParameters:
+    return OrderParameters(u[:-2], jnp.exp(u[-2]), jnp.exp(u[-1]))
+
+
+@partial(jax.jit, static_argnames=("loss", "panel_width", "coarse_order", "fine_order"))
+def _solve(
+    coarse: Nodes,
+    fine: Nodes,
+    setting: Setting,
+    loss: Loss,
+    panel_width: float,
+    coarse_order: int,
+    fine_order: int,
+) -> tuple[Any, Any, Any, Any, Any]:
+    def displacement(u: Any, nodes: Nodes, order: int) -> Any:
+        x = _unpack(u)
+        m = moments(x, nodes, loss, panel_width, order)
+        return _pack(fixed_point_map(x, m, setting)) - u
+
+    def coarse_displacement(u: Any) -> Any:
+        return displacement(u, coarse, coarse_order)
+
+    start = jnp.zeros(setting.penalty.shape[0] + 2)
+    jacobian = jax.jacfwd(coarse_displacement)
+    u, iterations = _fixed_point_then_newton(coarse_displacement, jacobian, start)
+    u, _, more = _newton(lambda u: displacement(u, fine, fine_order), jacobian, u)
+    x = _unpack(u)
+    m = moments(x, fine, loss, panel_width, fine_order)
+    residual = jnp.max(jnp.abs(stationarity(x, m, setting)))
+    size = jnp.maximum(1.0, jnp.maximum(x.alpha_perp**2, x.mu))
+    return (
+        x,
+        residual,
+        size,
+        iterations + more,
+        noise_panels(panel_width / x.alpha_perp),
+    )
+
+
+def _fixed_point_then_newton(displacement: Any, jacobian: Any, start: Any) -> tuple[Any, Any]:
+    """Bring the start closer by fixed-point steps until Newton's method converges from there."""
+
+    class State(NamedTuple):
+        u: Any
+        norm: Any
+        tolerance: Any
+        iteration: Any
+
+    def advance(s: State) -> State:
+        near, steps = _damped_fixed_point(displacement, s.u, s.tolerance)
+        u, norm, newton_steps = _newton(displacement, jacobian, near)
+        converged = norm < COARSE_TOLERANCE
+        return State(
+            jnp.where(converged, u, near),
+            norm,
+            s.tolerance / 10,
+            s.iteration + steps + newton_steps,
+        )
+
+    first = State(start, jnp.inf, jnp.asarray(0.1), jnp.asarray(0))
+    last = jax.lax.while_loop(
+        lambda s: (s.norm >= COARSE_TOLERANCE) & (s.iteration < MAX_ITERATIONS), advance, first
+    )
+    return last.u, last.iteration
+
+
+def _damped_fixed_point(displacement: Any, start: Any, tolerance: Any) -> tuple[Any, Any]:
+    """Iterate u + omega d(u) until |d| is small; omega falls when steps reverse, rises when not."""
+
+    class State(NamedTuple):
+        u: Any
+        step: Any
+        damping: Any
+        iteration: Any
+
+    def advance(s: State) -> State:
+        u = s.u + s.damping * s.step
+        step = displacement(u)
+        reversing = step @ s.step < -0.25 * (s.step @ s.step)
+        damping = jnp.where(reversing, s.damping / 2, jnp.minimum(1.0, 1.2 * s.damping))
+        return State(u, step, damping, s.iteration + 1)
+
+    first = State(start, displacement(start), jnp.asarray(1.0), jnp.asarray(1))
+    last = jax.lax.while_loop(
+        lambda s: (_size(s.step) > tolerance) & (s.iteration < MAX_ITERATIONS), advance, first
+    )
+    return last.u, last.iteration
+
+
+def _newton(displacement: Any, jacobian: Any, start: Any) -> tuple[Any, Any, Any]:
+    """Newton steps on d(u) = 0 until they stop shrinking d; returns the best u, its |d|, steps."""
+
+    class State(NamedTuple):
+        u: Any
+        step: Any
+        iteration: Any
+        improving: Any
+
+    def advance(s: State) -> State:
+        u = s.u - jnp.linalg.solve(jacobian(s.u), s.step)
+        step = displacement(u)
+        better = _size(step) < _size(s.step)
+        return State(
+            jnp.where(better, u, s.u),
+            jnp.where(better, step, s.step),
+            s.iteration + 1,
+            better & (_size(step) > NEWTON_TOLERANCE),
+        )
+
+    first = State(start, displacement(start), jnp.asarray(1), jnp.asarray(True))
+    last = jax.lax.while_loop(
+        lambda s: s.improving & (s.iteration < NEWTON_ITERATIONS), advance, first
+    )
+    return last.u, _size(last.step), last.iteration
+
+
+def _size(step: Any) -> Any:
+    return jnp.max(jnp.abs(step))
+
+
+def solve(
+    coarse: Nodes, fine: Nodes, setting: Setting, loss: Loss, quadrature: Quadrature
+) -> Solution:
+    """Solve one problem; never raises for lack of convergence, see ``Solution.status``."""
+    x, residual, size, iterations, panels = jax.device_get(
+        _solve(
+            coarse,
+            fine,
+            setting,
+            loss,
+            quadrature.noise_panel_width,
+            quadrature.refined(0.5).order,
+            quadrature.order,
+        )
+    )
+    if not residual <= RESIDUAL_TOLERANCE * size:
+        status = Status.NOT_CONVERGED
+    elif panels >= MAX_NOISE_PANELS:
+        status = Status.NOT_RESOLVED
+    else:
+        status = Status.CONVERGED
+    return Solution(
+        np.asarray(x.coefficients),
+        float(x.alpha_perp),
+        float(x.mu),
+        float(residual),
+        int(iterations),
+        status,
+    )
