@@ -2,11 +2,9 @@
 
 import dataclasses
 import json
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -17,15 +15,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from threadpoolctl import threadpool_limits
 
 import theory
 from paper_repro import figure_2
+from simulate import process_pool
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # one plain line per error
     help="Exact theory and simulation of learning from a selected subset.",
 )
 
@@ -49,8 +48,11 @@ class FigureName(StrEnum):
     FIGURE_2 = figure_2.NAME
 
 
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.replace(",", " ").split())
+def _numbers(field: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        raise theory.InvalidFieldError(field, text, "numbers separated by commas") from None
 
 
 @app.command()
@@ -77,7 +79,9 @@ def predict(
         LinkName.F2: lambda: theory.F2,
         LinkName.LOGISTIC: theory.LogisticLink,
         LinkName.PROBIT: theory.ProbitLink,
-        LinkName.STEP: lambda: theory.StepLink(_numbers(thresholds), _numbers(levels)),
+        LinkName.STEP: lambda: theory.StepLink(
+            _numbers("thresholds", thresholds), _numbers("levels", levels)
+        ),
     }
     schemes: dict[SchemeName, Callable[[], Any]] = {
         SchemeName.RANDOM: lambda: theory.RandomSelection(fraction, reweight),
@@ -100,7 +104,7 @@ def predict(
         return
     width = max(map(len, values))
     for name, value in values.items():
-        print(f"{name:<{width}}  {value:.6g}" if isinstance(value, float) else f"{name:<{width}}  {value}")
+        print(f"{name:<{width}}", f"{value:.6g}" if isinstance(value, float) else value, sep="  ")
 
 
 @app.command()
@@ -119,8 +123,12 @@ def reproduce(
     directory = output / figure.value
     directory.mkdir(parents=True, exist_ok=True)  # fail now, not after the computation
     matplotlib.use("agg")
-    with process_pool(workers) as executor, progress_report(console) as report:
-        results, files = figure_2.reproduce(directory, scale, seed, executor, report)
+    try:
+        with process_pool(workers) as executor, progress_report(console) as report:
+            results, files = figure_2.reproduce(directory, scale, seed, executor, report)
+    except KeyboardInterrupt:
+        print("interrupted: no result files were changed", file=sys.stderr)
+        raise typer.Exit(130) from None
 
     table = Table(title="Agreement of simulation with theory (misclassification)")
     for heading in ("labels", "ridge", "points", "largest |z|", "rms z"):
@@ -130,21 +138,6 @@ def reproduce(
     console.print(table)
     for path in files:
         console.print(f"wrote {path}", soft_wrap=True, highlight=False)
-
-
-@contextmanager
-def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes with one BLAS thread each; pending work is dropped on an interrupt."""
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=threadpool_limits,
-        initargs=(1,),
-    )
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
@@ -168,15 +161,12 @@ def main() -> None:
     """Run the command line; wrong input or a failed solve is one line, not a traceback."""
     try:
         app()
-    except (theory.InvalidField, OSError) as error:
+    except (theory.InvalidFieldError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except theory.ConvergenceError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted; no result files were changed", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,10 @@ def fraction_panels(
 ) -> Figure:
     """Misclassification against the subsampling fraction: ridges in rows, label models in columns.
 
-    results: variables ``theory_misclassification`` and, optionally, ``simulation_misclassification``
-        with ``simulation_misclassification_standard_error``, over the dimensions label_model, ridge,
-        alpha and fraction; alphas are keys of `figures.style.POWER_STYLES`.
+    results: variables ``theory_misclassification`` and, optionally,
+        ``simulation_misclassification`` with ``simulation_misclassification_standard_error``, over
+        the dimensions label_model, ridge, alpha and fraction; alphas are keys of
+        `figures.style.POWER_STYLES`.
     column_titles: a title for every label model.
     Error bars are one standard error. Percentages on both axes.
     """

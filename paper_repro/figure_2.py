@@ -17,6 +17,7 @@ import xarray as xr
 from figures import fraction_panels
 from paper_repro.results import describe_run, write_results
 from simulate import Estimate, estimate_all
+from simulate.monte_carlo import MEASURED
 from theory import F1, F2, PowerSelection, Problem, SingleIndex, StepLink
 from theory.sweep import QUANTITIES, grid, sweep
 
@@ -33,7 +34,6 @@ AXES: dict[str, list[float]] = {
     "selection.alpha": [-1.0, -0.5, 0.0, 0.5, 1.0],
     "selection.fraction": [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
 }
-SIMULATED = ("misclassification", "log_loss", "alpha_0", "alpha_perp", "fraction")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def simulation_results(
     return xr.Dataset(
         {
             f"simulation_{name}{suffix}": _simulated(measured, name, suffix, dims, shape)
-            for name in SIMULATED
+            for name in MEASURED
             for suffix in ("", "_standard_error")
         }
     )
@@ -122,7 +122,8 @@ def _simulated(
 def agreement(results: xr.Dataset) -> list[tuple[str, float, int, float, float]]:
     """Per panel: label model, ridge, points, largest and root-mean-square z-score.
 
-    z = (simulation - theory) / standard error, of the misclassification; the full sample counts once.
+    z = (simulation - theory) / standard error of the misclassification; the full sample, the same
+    for every exponent, counts once.
     """
     z = (
         results.simulation_misclassification - results.theory_misclassification

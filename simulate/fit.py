@@ -18,14 +18,20 @@ from theory.losses import Loss
 Array = NDArray[np.float64]
 
 GRADIENT_TOLERANCE = 1e-8
-"""A fit has converged when its gradient norm has fallen by this factor from that at zero."""
+"""A fit has converged when its gradient norm has fallen by this factor from that at zero ..."""
+
+STEP_TOLERANCE = 1e-2
+"""... and its last step was shorter than this part of the parameter vector.
+
+Without ridge, separable data have no minimum: the gradient vanishes, but the steps do not.
+"""
 
 MAX_NEWTON_STEPS = 100
 MAX_CONJUGATE_STEPS = 2000
 
 
 class Fit(NamedTuple):
-    """A fitted model: coefficients [p], intercept, gradient norm relative to zero's, and success."""
+    """Coefficients [p], intercept, gradient norm relative to that at zero, and success."""
 
     coefficients: Array
     intercept: float
@@ -45,7 +51,7 @@ def fit(
 ) -> Fit:
     """Minimise (1/N) sum_i S_i loss(y_i (<theta, x_i> + b)) + (ridge/2) |theta|^2.
 
-    features: shape [n, p]; labels in {-1, +1} and weights S_i > 0: shape [n].
+    features: shape [n, p]; labels in {-1, +1} and weights S_i > 0: both of shape [n].
     pool_size: N, the size of the full pool. ridge: lambda >= 0; b is not penalised.
     start: an earlier fit of the same shape to start from, such as that of a larger ridge.
     Returns the best point found; ``converged`` is False if its gradient missed the tolerance.
@@ -83,6 +89,7 @@ def fit(
         value, slope, curvature = loss_terms(loss, margins)
     objective = float(scaled @ value + penalty @ u**2 / 2)
 
+    settled = True
     for _ in range(MAX_NEWTON_STEPS):
         gradient = adjoint(scaled * slope) + penalty * u
         size = float(np.linalg.norm(gradient)) / scale
@@ -102,9 +109,11 @@ def fit(
                 break
             step /= 2
         u, margins, objective = candidate, moved, lower
+        settled = step * np.linalg.norm(direction) <= STEP_TOLERANCE * np.linalg.norm(u)
     gradient = adjoint(scaled * slope) + penalty * u
     size = float(np.linalg.norm(gradient)) / scale
-    return Fit(u[:p], float(u[p]) if fit_intercept else 0.0, size, size <= GRADIENT_TOLERANCE)
+    converged = size <= GRADIENT_TOLERANCE and bool(settled)
+    return Fit(u[:p], float(u[p]) if fit_intercept else 0.0, size, converged)
 
 
 def _newton_direction(

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from simulate.fit import Fit, fit
 from simulate.sample import Sample, draw_test_outputs, stream
 from simulate.subset import draw_subset
+from theory._validation import as_count
 from theory.metrics import log_loss, misclassification
 from theory.problem import Problem
-from theory._validation import as_count
 
-QUANTITIES = (
+MEASURED = (
     "misclassification",
     "log_loss",
     "alpha_0",
@@ -105,21 +105,16 @@ def estimate_all(
         for number in range(repeats)
         for block in blocks
     ]
-    measured = np.full((len(problems), repeats, len(QUANTITIES)), np.nan)
+    measured = np.full((len(problems), repeats, len(MEASURED)), np.nan)
     if executor is None:
         results = (_run_task(task) for task in tasks)
     else:
-        futures = [executor.submit(_run_task, task) for task in tasks]
-        results = (future.result() for future in as_completed(futures))
-    try:
-        for done, (block, number, values) in enumerate(results, start=1):
-            measured[block, number] = values
-            if progress is not None:
-                progress(done, len(tasks))
-    finally:
-        if executor is not None:
-            for future in futures:
-                future.cancel()
+        futures = as_completed([executor.submit(_run_task, task) for task in tasks])
+        results = (future.result() for future in futures)
+    for done, (block, number, values) in enumerate(results, start=1):
+        measured[block, number] = values
+        if progress is not None:
+            progress(done, len(tasks))
     return [_summary(p, dimension, values) for p, values in zip(problems, measured, strict=True)]
 
 
@@ -152,7 +147,7 @@ def _run_task(task: Task) -> tuple[list[int], int, NDArray[np.float64]]:
     sample = Sample(first.data, pool_size, dimension, seed, number)
     labels = sample.labels(first.data)
     scores = sample.scores(first.data, first.surrogate)
-    values = np.full((len(problems), len(QUANTITIES)), np.nan)
+    values = np.full((len(problems), len(MEASURED)), np.nan)
     row = 0
     for selection, sharing in itertools.groupby(problems, key=lambda p: p.selection):
         subset = draw_subset(selection, scores, sample.selection_uniforms)
@@ -197,7 +192,7 @@ def _summary(problem: Problem, dimension: int, measured: NDArray[np.float64]) ->
     """Means and standard errors over the data sets whose fit converged; measured: [repeats, k]."""
     good = measured[~np.isnan(measured[:, 0])]
     means: dict[str, Mean] = {}
-    for name, column in zip(QUANTITIES, good.T, strict=True):
+    for name, column in zip(MEASURED, good.T, strict=True):
         mean = float(column.mean()) if column.size else float("nan")
         error = column.std(ddof=1) / column.size**0.5 if column.size > 1 else float("nan")
         means[name] = Mean(mean, float(error))

@@ -9,7 +9,7 @@ from theory.selection import Selection
 
 
 class Subset(NamedTuple):
-    """Indices into the pool, shape [n], and the weights S > 0 of the selected samples, shape [n]."""
+    """Indices into the pool and the weights S > 0 of the selected samples, both of shape [n]."""
 
     indices: NDArray[np.intp]
     weights: NDArray[np.float64]

@@ -1,7 +1,7 @@
 """Exact asymptotic theory of learning from a selected subset."""
 
 from theory import _engine as _engine  # first: sets JAX to double precision
-from theory._validation import InvalidField
+from theory._validation import InvalidFieldError
 from theory.data import F1, F2, LogisticLink, ProbitLink, SingleIndex, StepLink
 from theory.losses import LogisticLoss
 from theory.prediction import ConvergenceError, Prediction, predict, predict_all
@@ -16,7 +16,7 @@ __all__ = [
     "F1",
     "F2",
     "ConvergenceError",
-    "InvalidField",
+    "InvalidFieldError",
     "LogisticLink",
     "LogisticLoss",
     "PerfectSurrogate",

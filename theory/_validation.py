@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 
-class InvalidField(ValueError):
+class InvalidFieldError(ValueError):
     """A field of a problem description lies outside its allowed range."""
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
@@ -18,13 +18,13 @@ class InvalidField(ValueError):
 def as_number(field: str, value: Any, allowed: str = "a finite number") -> float:
     """Return ``value`` as a float, refusing booleans, text, NaN and infinities."""
     if isinstance(value, bool | str):
-        raise InvalidField(field, value, allowed)
+        raise InvalidFieldError(field, value, allowed)
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise InvalidField(field, value, allowed) from None
+        raise InvalidFieldError(field, value, allowed) from None
     if not math.isfinite(number):
-        raise InvalidField(field, value, allowed)
+        raise InvalidFieldError(field, value, allowed)
     return number
 
 
@@ -32,7 +32,7 @@ def as_positive(field: str, value: Any) -> float:
     allowed = "a finite number > 0"
     number = as_number(field, value, allowed)
     if number <= 0:
-        raise InvalidField(field, value, allowed)
+        raise InvalidFieldError(field, value, allowed)
     return number
 
 
@@ -40,7 +40,7 @@ def as_non_negative(field: str, value: Any) -> float:
     allowed = "a finite number >= 0"
     number = as_number(field, value, allowed)
     if number < 0:
-        raise InvalidField(field, value, allowed)
+        raise InvalidFieldError(field, value, allowed)
     return number
 
 
@@ -48,21 +48,21 @@ def as_fraction(field: str, value: Any) -> float:
     allowed = "a number in (0, 1]"
     number = as_number(field, value, allowed)
     if not 0 < number <= 1:
-        raise InvalidField(field, value, allowed)
+        raise InvalidFieldError(field, value, allowed)
     return number
 
 
 def as_bool(field: str, value: Any) -> bool:
     if value is True or value is False:
         return bool(value)
-    raise InvalidField(field, value, "True or False")
+    raise InvalidFieldError(field, value, "True or False")
 
 
 def as_count(field: str, value: Any, least: int = 1) -> int:
     allowed = f"a whole number >= {least}"
     number = as_number(field, value, allowed)
     if number != int(number) or number < least:
-        raise InvalidField(field, value, allowed)
+        raise InvalidFieldError(field, value, allowed)
     return int(number)
 
 
@@ -70,14 +70,14 @@ def as_numbers(field: str, values: Any) -> tuple[float, ...]:
     """Return a sequence of finite numbers as a tuple of floats."""
     allowed = "a sequence of finite numbers"
     if isinstance(values, str) or not (isinstance(values, Sequence) or hasattr(values, "__iter__")):
-        raise InvalidField(field, values, allowed)
+        raise InvalidFieldError(field, values, allowed)
     return tuple(as_number(f"{field}[{i}]", value) for i, value in enumerate(values))
 
 
 def as_instance(field: str, value: Any, kind: type[Any] | tuple[type[Any], ...]) -> Any:
     kinds = kind if isinstance(kind, tuple) else (kind,)
     if not isinstance(value, kinds):
-        raise InvalidField(field, value, "one of " + ", ".join(k.__name__ for k in kinds))
+        raise InvalidFieldError(field, value, "one of " + ", ".join(k.__name__ for k in kinds))
     return value
 
 

@@ -6,13 +6,14 @@ P(y = +1 | x) = f(h). The asymptotic theory needs nothing else of a data model.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 
-from theory._validation import InvalidField, as_numbers, as_positive, store
+from theory._validation import InvalidFieldError, as_numbers, as_positive, store
 
 Array = NDArray[np.float64]
 
@@ -81,17 +82,17 @@ class StepLink:
     def __post_init__(self) -> None:
         thresholds = as_numbers("thresholds", self.thresholds)
         levels = as_numbers("levels", self.levels)
-        if not thresholds or any(b <= a for a, b in zip(thresholds, thresholds[1:], strict=False)):
-            raise InvalidField(
+        if not thresholds or any(b <= a for a, b in pairwise(thresholds)):
+            raise InvalidFieldError(
                 "thresholds", self.thresholds, "one or more strictly increasing numbers"
             )
         if len(levels) != len(thresholds) + 1:
-            raise InvalidField(
+            raise InvalidFieldError(
                 "levels", self.levels, f"one more value than thresholds ({len(thresholds) + 1})"
             )
         for k, level in enumerate(levels):
             if not 0 <= level <= 1:
-                raise InvalidField(f"levels[{k}]", level, "a probability in [0, 1]")
+                raise InvalidFieldError(f"levels[{k}]", level, "a probability in [0, 1]")
         store(self, thresholds=thresholds, levels=levels)
 
     @property
@@ -127,7 +128,7 @@ class SingleIndex:
 
     def __post_init__(self) -> None:
         if not isinstance(self.link, Link):
-            raise InvalidField("data.link", self.link, "LogisticLink, ProbitLink or StepLink")
+            raise InvalidFieldError("data.link", self.link, "LogisticLink, ProbitLink or StepLink")
         store(self, signal_norm=as_positive("data.signal_norm", self.signal_norm))
 
     @property

@@ -64,8 +64,7 @@ class LogisticLoss:
         return -jax.nn.sigmoid(-margin)
 
     def curvature(self, margin: Any) -> Any:
-        p = jax.nn.sigmoid(margin)
-        return p * (1 - p)
+        return jax.nn.sigmoid(margin) * jax.nn.sigmoid(-margin)
 
     def prox(self, margin: Any, eta: Any) -> Any:
         """Minimiser v of eta log(1 + exp(-v)) + (v - m)^2 / 2, for eta > 0.
@@ -87,9 +86,7 @@ def _coarse_root(margin: Any, eta: Any) -> Any:
     above = jnp.maximum(m, 0)
     below = above - m
     e = jnp.exp(-above)
-    v = above + jnp.log1p(
-        jnp.maximum(eta - 2 * below, 0) * e / (2 + below + jnp.log1p(eta * e))
-    )
+    v = above + jnp.log1p(jnp.maximum(eta - 2 * below, 0) * e / (2 + below + jnp.log1p(eta * e)))
     for _ in range(2):
         v = _halley_step(v, m, eta)
     return v.astype(jnp.float64)

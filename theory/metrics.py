@@ -1,8 +1,9 @@
 """Test error and test log loss of a linear classifier, exactly, for the data models of the theory.
 
 A classifier enters through alpha_0 (its coefficient on h), its intercept b, and tau, the norm of
-the rest: on test data its output is alpha_0 h + b + tau G with G ~ N(0, 1). The same functions serve
-the limit (tau^2 = alpha_s^2 + alpha_perp^2) and a fitted vector (tau = norm of all but the first coordinate).
+the rest: on test data its output is alpha_0 h + b + tau G with G ~ N(0, 1). The same functions
+serve the limit (tau^2 = alpha_s^2 + alpha_perp^2) and a fitted vector (tau is the norm of all but
+its first coordinate).
 """
 
 import math
@@ -31,10 +32,7 @@ def misclassification(data: DataModel, alpha_0: float, intercept: float, tau: fl
         kinks += [boundary + k * width for k in (-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0)]
     h, weight = normal_mixture_rule(data.means, data.weights, 1.0, kinks, 24, 16)
     output = alpha_0 * h + intercept
-    if tau > 0:
-        negative = ndtr(-output / tau)
-    else:
-        negative = np.where(output == 0, 0.5, output < 0)
+    negative = ndtr(-output / tau) if tau > 0 else np.where(output == 0, 0.5, output < 0)
     positive_label = data.label_probability(h)
     return float(weight @ (positive_label * negative + (1 - positive_label) * (1 - negative)))
 
@@ -55,6 +53,6 @@ def log_loss(data: DataModel, alpha_0: float, intercept: float, tau: float) -> f
     deviation = math.hypot(alpha_0, tau)
     if deviation == 0:
         return float(np.asarray(data.weights) @ np.logaddexp(0, centres)) - linear
-    bends = [k for k in (-40.0, -20.0, -10.0, -5.0, -2.0, 0.0, 2.0, 5.0, 10.0, 20.0, 40.0)]
+    bends = (-40.0, -20.0, -10.0, -5.0, -2.0, 0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
     z, weight = normal_mixture_rule(centres, data.weights, deviation, bends, 32, 16)
     return float(weight @ np.logaddexp(0, z)) - linear

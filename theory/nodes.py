@@ -1,4 +1,4 @@
-"""From a problem to the weighted, labelled nodes that every expectation of the equations sums over."""
+"""From a problem to the weighted, labelled nodes that the equations' expectations sum over."""
 
 from functools import lru_cache
 from typing import NamedTuple

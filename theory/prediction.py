@@ -74,7 +74,7 @@ def predict(problem: Problem, quadrature: Quadrature | None = None) -> Predictio
     ...     )
     ... )
     >>> round(prediction.misclassification, 4)
-    0.2828
+    0.3354
     """
     prediction = _predict(problem, quadrature or Quadrature())
     if prediction.status is not Status.CONVERGED:

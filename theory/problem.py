@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from theory._validation import InvalidField, as_bool, as_instance, as_non_negative, as_positive, store
+from theory._validation import (
+    InvalidFieldError,
+    as_bool,
+    as_instance,
+    as_non_negative,
+    as_positive,
+    store,
+)
 from theory.data import DataModel, SingleIndex
 from theory.losses import LogisticLoss, Loss
 from theory.selection import PowerSelection, RandomSelection, Selection, TopSelection
@@ -55,29 +62,31 @@ class Problem:
         store(
             self,
             ridge=as_non_negative("ridge", self.ridge),
-            samples_per_dimension=as_positive(
-                "samples_per_dimension", self.samples_per_dimension
-            ),
+            samples_per_dimension=as_positive("samples_per_dimension", self.samples_per_dimension),
             fit_intercept=as_bool("fit_intercept", self.fit_intercept),
         )
 
     def replace(self, changes: Mapping[str, Any]) -> "Problem":
         """A copy with fields changed by dotted name, such as "ridge" or "selection.alpha"."""
-        return _replace(self, changes)
+        changed: Problem = _replace(self, changes)
+        return changed
 
 
-def _replace(instance: Any, changes: Mapping[str, Any]) -> Any:
-    names = {field.name for field in dataclasses.fields(instance)}
+def _replace(instance: Any, changes: Mapping[str, Any], path: str = "") -> Any:
+    names = []
+    if dataclasses.is_dataclass(instance):
+        names = sorted(field.name for field in dataclasses.fields(instance))
     own: dict[str, Any] = {}
     nested: dict[str, dict[str, Any]] = {}
     for dotted, value in changes.items():
         name, _, rest = dotted.partition(".")
         if name not in names:
-            raise InvalidField("field", dotted, f"one of {', '.join(sorted(names))}")
+            allowed = "one of " + ", ".join(path + n for n in names)
+            raise InvalidFieldError("field", path + dotted, allowed if names else "a field's name")
         if rest:
             nested.setdefault(name, {})[rest] = value
         else:
             own[name] = value
     for name, inner in nested.items():
-        own[name] = _replace(own.get(name, getattr(instance, name)), inner)
+        own[name] = _replace(own.get(name, getattr(instance, name)), inner, f"{path}{name}.")
     return dataclasses.replace(instance, **own)

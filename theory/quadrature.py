@@ -2,13 +2,14 @@
 
 Two kinds of integral occur in the equations. Those over the informative features have jumps and
 kinks at places known beforehand: `normal_mixture_rule` builds nodes for them once per problem.
-Those over the Gaussian noise G, inside the equations, are smooth but bend within a width 1/alpha_perp:
-`gaussian_expectation` evaluates them with as many panels as that width asks for.
+Those over the Gaussian noise G, inside the equations, are smooth but bend within a width
+1/alpha_perp: `gaussian_expectation` evaluates them with as many panels as that width asks for.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -33,8 +34,8 @@ class Quadrature:
 
     order: Gauss-Legendre nodes per panel (>= 2); doubling it doubles all nodes.
     feature_panels: panels over the informative feature h (>= 1).
-    noise_panel_width: width of a panel over the noise, in units of the margin z = z_0 + alpha_perp G
-        (> 0); panels over G are never wider than `MAX_NOISE_WIDTH`.
+    noise_panel_width: width (> 0) of a panel over the noise, in units of the margin
+        z = z_0 + alpha_perp G; panels over G are never wider than `MAX_NOISE_WIDTH`.
     Raises ValueError on values outside these ranges.
 
     >>> Quadrature().refined(2).order == 2 * Quadrature().order
@@ -103,7 +104,7 @@ def normal_mixture_edges(
         distance = float(outside.min()) / deviation
         return (right - left) * float(np.exp(-(distance**2) / 8))
 
-    costs = [cost(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    costs = [cost(a, b) for a, b in pairwise(edges)]
     while len(costs) < panels:
         k = int(np.argmax(costs))
         middle = (edges[k] + edges[k + 1]) / 2
@@ -143,7 +144,7 @@ def gaussian_expectation(
 ) -> tuple[Any, ...]:
     """E of ``integrand(G)`` over G ~ N(0, 1), inside compiled code.
 
-    integrand: maps nodes of G, shape [order], to values: a tuple of ``count`` of arrays of shape [order, *shape].
+    integrand: maps nodes of G, shape [order], to ``count`` arrays of shape [order, *shape].
     panel_width: the width over which the integrand is smooth, in units of G; may be traced. The
         number of panels follows from it, up to `MAX_NOISE_PANELS`.
     Returns a tuple of arrays of ``shape``.
@@ -160,7 +161,8 @@ def gaussian_expectation(
             for so_far, values in zip(total, integrand(nodes), strict=True)
         )
 
-    return jax.lax.fori_loop(0, panels, add_panel, (jnp.zeros(shape),) * count)
+    total: tuple[Any, ...] = jax.lax.fori_loop(0, panels, add_panel, (jnp.zeros(shape),) * count)
+    return total
 
 
 def noise_panels(panel_width: Any) -> Any:

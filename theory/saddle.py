@@ -1,7 +1,8 @@
 """The Lagrangian of the paper's Theorem 4 and its stationarity equations.
 
-The fitted model splits into coefficients a on the explicit features (alpha_0 on h, and the intercept
-b if there is one) and a part of norm alpha_perp in the directions that enter only as noise G ~ N(0, 1):
+The fitted model splits into coefficients on the explicit features (alpha_0 on h, and the intercept
+b if there is one) and a part of norm alpha_perp in the directions that enter only as noise
+G ~ N(0, 1):
 
     z = z_0 + alpha_perp G,   z_0 = alpha_0 h + b.
 
@@ -31,7 +32,7 @@ from theory.quadrature import gaussian_expectation
 
 
 class OrderParameters(NamedTuple):
-    """Coefficients on the explicit features (shape [d]), alpha_perp > 0 and the multiplier mu > 0."""
+    """Coefficients on the explicit features, shape [d], alpha_perp > 0 and mu > 0."""
 
     coefficients: Any
     alpha_perp: Any
@@ -74,7 +75,9 @@ def lagrangian(
     )
 
 
-def moments(x: OrderParameters, nodes: Nodes, loss: Loss, panel_width: float, order: int) -> Moments:
+def moments(
+    x: OrderParameters, nodes: Nodes, loss: Loss, panel_width: float, order: int
+) -> Moments:
     """The expectations in the stationarity equations."""
     v_of = _proximal_points(x, nodes, loss)
 

@@ -6,9 +6,9 @@ sample counts with weight S = 1/pi(t) (unbiased), otherwise with S = 1.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from theory._validation import (
-    InvalidField,
+    InvalidFieldError,
     as_bool,
     as_fraction,
     as_number,
@@ -67,7 +67,8 @@ class Rule:
     kinks: tuple[float, ...] = ()
 
 
-class Selection(Protocol):
+@runtime_checkable
+class Selection(Hashable, Protocol):
     """What theory and simulation need of a selection scheme."""
 
     @property
@@ -145,19 +146,28 @@ class PowerSelection:
         if self.score_clip != math.inf:
             clip = as_number("selection.score_clip", self.score_clip, allowed)
         if clip <= 0:
-            raise InvalidField("selection.score_clip", self.score_clip, allowed)
+            raise InvalidFieldError("selection.score_clip", self.score_clip, allowed)
         store(self, alpha=as_number("selection.alpha", self.alpha), score_clip=clip)
 
     def _log_preference(self, t: Array) -> Array:
         """alpha log(p (1 - p)) at the clipped score."""
         size = np.minimum(np.abs(t), self.score_clip)
-        return -self.alpha * (size + 2 * np.log1p(np.exp(-size)))
+        return np.asarray(-self.alpha * (size + 2 * np.log1p(np.exp(-size))))
 
     def _saturation(self, log_c: float) -> float:
         """|t| at which c [p (1 - p)]^alpha = 1; 0 if there is none."""
         # p (1 - p) = 1 / (4 cosh(t / 2)^2) = c^(-1 / alpha)
         cosh = 0.5 * math.exp(min(log_c / (2 * self.alpha), 700.0))
         return 2 * math.acosh(cosh) if cosh > 1 else 0.0
+
+    def _decay_edges(self, saturation: float) -> list[float]:
+        """|t| at saturation, and where panels must end to resolve a steep fall of pi beyond it."""
+        rate = abs(self.alpha) * math.tanh(saturation / 2)
+        if rate < 2:
+            return [saturation]
+        inward = -1 if self.alpha < 0 else 1
+        steps = [k / rate for k in (6, 18, 54) if k < 12 * rate]
+        return [saturation, *(e for k in steps if (e := saturation + inward * k) > 0)]
 
     def law_rule(self, law: ScoreLaw) -> Rule:
         if self.alpha == 0 or self.fraction == 1:
@@ -168,7 +178,7 @@ class PowerSelection:
             edge = self._saturation(log_c)
             return Rule(
                 lambda t: np.exp(np.minimum(log_c + self._log_preference(t), 0.0)),
-                (*clip_kinks, edge, -edge),
+                (*clip_kinks, *(side * e for e in self._decay_edges(edge) for side in (-1, 1))),
             )
 
         def excess(log_c: float) -> float:
@@ -194,7 +204,7 @@ class PowerSelection:
         if k == scores.size:
             return np.ones(scores.shape)
         c = (target - k) / tails[k]
-        return np.minimum(c * preference, 1.0)
+        return np.asarray(np.minimum(c * preference, 1.0))
 
 
 @dataclass(frozen=True)
@@ -213,7 +223,7 @@ class TopSelection:
 
     def __post_init__(self) -> None:
         if self.keep not in ("hard", "easy"):
-            raise InvalidField("selection.keep", self.keep, "'hard' or 'easy'")
+            raise InvalidFieldError("selection.keep", self.keep, "'hard' or 'easy'")
         store(self, fraction=as_fraction("selection.fraction", self.fraction))
 
     @property

@@ -1,7 +1,8 @@
 """Solve the stationarity equations: a damped fixed point, then Newton; a status for every point.
 
-The fixed point runs on coarse nodes and brings any start close; Newton's method on the fine nodes,
-with the Jacobian of the coarse ones, finishes. Both stages are compiled once per shape of the nodes.
+Coarse nodes bring any start close: fixed-point steps, then Newton's method. On the fine nodes
+Newton's method, with the Jacobian of the coarse ones, finishes. Everything is compiled once per
+shape of the nodes.
 """
 
 from enum import Enum
@@ -33,8 +34,8 @@ class Status(Enum):
         " solution exists (without ridge, separable data have none)"
     )
     NOT_RESOLVED = (
-        "alpha_perp is too large for the quadrature over the noise; increase the ridge, or pass a"
-        " Quadrature with a larger noise_panel_width and order"
+        "alpha_perp grew too large for the quadrature over the noise: either there is no finite"
+        " solution (separable data without ridge), or a larger ridge is needed"
     )
 
 
@@ -55,7 +56,7 @@ RESIDUAL_TOLERANCE = 1e-10
 COARSE_TOLERANCE = 1e-9
 NEWTON_TOLERANCE = 1e-14
 NEWTON_ITERATIONS = 20
-MAX_ITERATIONS = 5000
+MAX_ITERATIONS = 2000
 
 
 def _pack(x: OrderParameters) -> Any:
@@ -86,8 +87,15 @@ def _solve(
         return displacement(u, coarse, coarse_order)
 
     start = jnp.zeros(setting.penalty.shape[0] + 2)
+
+    def panels_for(u: Any) -> Any:
+        return noise_panels(panel_width * jnp.exp(-u[-2]))
+
+    def possible(u: Any) -> Any:
+        return jnp.all(jnp.isfinite(u)) & (panels_for(u) < MAX_NOISE_PANELS)
+
     jacobian = jax.jacfwd(coarse_displacement)
-    u, iterations = _fixed_point_then_newton(coarse_displacement, jacobian, start)
+    u, iterations = _fixed_point_then_newton(coarse_displacement, jacobian, possible, start)
     u, _, more = _newton(lambda u: displacement(u, fine, fine_order), jacobian, u)
     x = _unpack(u)
     m = moments(x, fine, loss, panel_width, fine_order)
@@ -98,12 +106,17 @@ def _solve(
         residual,
         size,
         iterations + more,
-        noise_panels(panel_width / x.alpha_perp),
+        panels_for(u),
     )
 
 
-def _fixed_point_then_newton(displacement: Any, jacobian: Any, start: Any) -> tuple[Any, Any]:
-    """Bring the start closer by fixed-point steps until Newton's method converges from there."""
+def _fixed_point_then_newton(
+    displacement: Any, jacobian: Any, possible: Any, start: Any
+) -> tuple[Any, Any]:
+    """Bring the start closer by fixed-point steps until Newton's method converges from there.
+
+    Gives up where ``possible(u)`` is False: nothing there can be resolved.
+    """
 
     class State(NamedTuple):
         u: Any
@@ -112,7 +125,7 @@ def _fixed_point_then_newton(displacement: Any, jacobian: Any, start: Any) -> tu
         iteration: Any
 
     def advance(s: State) -> State:
-        near, steps = _damped_fixed_point(displacement, s.u, s.tolerance)
+        near, steps = _damped_fixed_point(displacement, possible, s.u, s.tolerance)
         u, norm, newton_steps = _newton(displacement, jacobian, near)
         converged = norm < COARSE_TOLERANCE
         return State(
@@ -124,12 +137,16 @@ def _fixed_point_then_newton(displacement: Any, jacobian: Any, start: Any) -> tu
 
     first = State(start, jnp.inf, jnp.asarray(0.1), jnp.asarray(0))
     last = jax.lax.while_loop(
-        lambda s: (s.norm >= COARSE_TOLERANCE) & (s.iteration < MAX_ITERATIONS), advance, first
+        lambda s: (s.norm >= COARSE_TOLERANCE) & (s.iteration < MAX_ITERATIONS) & possible(s.u),
+        advance,
+        first,
     )
     return last.u, last.iteration
 
 
-def _damped_fixed_point(displacement: Any, start: Any, tolerance: Any) -> tuple[Any, Any]:
+def _damped_fixed_point(
+    displacement: Any, possible: Any, start: Any, tolerance: Any
+) -> tuple[Any, Any]:
     """Iterate u + omega d(u) until |d| is small; omega falls when steps reverse, rises when not."""
 
     class State(NamedTuple):
@@ -147,7 +164,9 @@ def _damped_fixed_point(displacement: Any, start: Any, tolerance: Any) -> tuple[
 
     first = State(start, displacement(start), jnp.asarray(1.0), jnp.asarray(1))
     last = jax.lax.while_loop(
-        lambda s: (_size(s.step) > tolerance) & (s.iteration < MAX_ITERATIONS), advance, first
+        lambda s: (_size(s.step) > tolerance) & (s.iteration < MAX_ITERATIONS) & possible(s.u),
+        advance,
+        first,
     )
     return last.u, last.iteration
 
@@ -198,10 +217,10 @@ def solve(
             quadrature.order,
         )
     )
-    if not residual <= RESIDUAL_TOLERANCE * size:
-        status = Status.NOT_CONVERGED
-    elif panels >= MAX_NOISE_PANELS:
+    if panels >= MAX_NOISE_PANELS:
         status = Status.NOT_RESOLVED
+    elif not residual <= RESIDUAL_TOLERANCE * size:
+        status = Status.NOT_CONVERGED
     else:
         status = Status.CONVERGED
     return Solution(

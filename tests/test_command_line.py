@@ -1,0 +1,86 @@
+"""The command as a user runs it, in its own process."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.problems import power_problem
+from theory import predict
+
+COMMAND = [sys.executable, "-W", "error", "-m", "dataselect"]
+POINT = ["--fraction", "0.5", "--ridge", "0.01", "--samples-per-dimension", "2.29"]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=300)
+
+
+def test_predict_prints_the_prediction() -> None:
+    done = run("predict", *POINT, "--alpha", "0.5", "--json")
+    assert done.returncode == 0, done.stderr
+    expected = predict(power_problem(samples_per_dimension=2.29))
+    printed = json.loads(done.stdout)
+    assert printed["misclassification"] == pytest.approx(expected.misclassification, rel=1e-12)
+    assert printed["status"] == "converged"
+
+
+def test_predict_prints_a_table_for_steps_and_top_selection() -> None:
+    done = run(
+        "predict", *POINT, "--link", "step", "--thresholds", "-0.5,0.5", "--levels", "0.1,.5,0.9",
+        "--selection", "easy",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "misclassification  0." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", *POINT, "--alpha", "nan"], "selection.alpha = nan"),
+        (["predict", *POINT[:-1], "-3"], "samples_per_dimension = -3.0"),
+        (["predict", *POINT, "--link", "step", "--levels", "0.1,x"], "levels = '0.1,x'"),
+        (["predict", *POINT, "--signal-norm", "big"], "--signal-norm"),
+        (["predict", "--fraction", "0.5"], "Missing option"),
+        (["reproduce", "figure-99"], "figure-99"),
+        (["reproduce", "figure-2", "--output", "/dev/null"], "/dev/null"),
+    ],
+)
+def test_wrong_arguments_end_with_one_clear_line(arguments: list[str], message: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_point_without_solution_is_one_line_and_status_1() -> None:
+    done = run(
+        "predict", "--fraction", "1", "--ridge", "0", "--samples-per-dimension", "1.5",
+        "--link", "step", "--levels", "0,1", "--selection", "random",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "ridge" in done.stderr
+
+
+def test_an_interrupted_reproduction_leaves_no_results(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "reproduce", "figure-2", "--output", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("simulated")  # well under way
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert time.monotonic() - began < 30
+    assert list((tmp_path / "figure-2").iterdir()) == []

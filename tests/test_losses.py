@@ -1,0 +1,43 @@
+"""The proximal map against its defining equation, and derivatives against differences."""
+
+import jax
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from theory.losses import LogisticLoss, proximal_point
+
+LOSS = LogisticLoss()
+
+
+@pytest.mark.parametrize("eta", 10.0 ** np.arange(-6, 7))
+def test_logistic_prox_solves_its_equation(eta: float) -> None:
+    size = np.logspace(-8, 7, 400)
+    margins = np.concatenate([-size, [0.0], size, -eta * np.linspace(0, 1.5, 301)])
+    v = np.asarray(LOSS.prox(margins, eta))
+    residual = v - eta * expit(-v) - margins
+    terms = np.abs(v) + eta * expit(-v) + np.abs(margins)
+    assert np.max(np.abs(residual) / (1 + terms)) < 1e-15
+    # The root itself: the residual divided by the slope of the equation.
+    error = residual / (1 + eta * expit(v) * expit(-v))
+    assert np.max(np.abs(error) / (1 + np.abs(v))) < 1e-12
+
+
+def test_logistic_loss_terms_are_derivatives() -> None:
+    margins = np.linspace(-30, 30, 121)
+    slope = jax.vmap(jax.grad(LOSS.value))(margins)
+    curvature = (2 * np.cosh(margins / 2)) ** -2.0
+    np.testing.assert_allclose(LOSS.slope(margins), slope, rtol=1e-13)
+    np.testing.assert_allclose(LOSS.curvature(margins), curvature, rtol=1e-12)
+
+
+@pytest.mark.parametrize("eta", [0.01, 1.0, 400.0])
+def test_proximal_point_derivatives_match_differences(eta: float) -> None:
+    step = 1e-5
+    for margin in (-500.0, -eta / 2, -1.0, 0.0, 2.0):
+        _, by_margin = jax.jvp(lambda m: proximal_point(LOSS, m, eta), (margin,), (1.0,))
+        _, by_eta = jax.jvp(lambda e, m=margin: proximal_point(LOSS, m, e), (eta,), (1.0,))
+        rise = LOSS.prox(margin + step, eta) - LOSS.prox(margin - step, eta)
+        assert float(by_margin) == pytest.approx(float(rise) / (2 * step), rel=1e-5, abs=1e-8)
+        rise = LOSS.prox(margin, eta * (1 + step)) - LOSS.prox(margin, eta * (1 - step))
+        assert float(by_eta) == pytest.approx(float(rise) / (2 * step * eta), rel=1e-5, abs=1e-7)

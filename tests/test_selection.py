@@ -1,0 +1,66 @@
+"""Selection rules: their fraction under the law, on realised scores, and their shape."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from simulate.sample import stream
+from simulate.subset import draw_subset
+from theory import PowerSelection, RandomSelection, TopSelection
+from theory.selection import ScoreLaw, Selection
+
+LAW = ScoreLaw((0.0,), (1.0,), 5.0)
+SCORES = 5.0 * stream(0, "features").standard_normal(200_000)
+SCHEMES: list[Selection] = [
+    RandomSelection(0.3),
+    *(PowerSelection(a, g) for a in (-40.0, -1.0, -0.5, 0.5, 1.0, 8.0) for g in (0.05, 0.6, 1.0)),
+    PowerSelection(-1.0, 0.05, score_clip=math.inf),
+    PowerSelection(1.0, 0.9, score_clip=2.0),
+    TopSelection("hard", 0.2),
+    TopSelection("easy", 0.2),
+]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+def test_fraction_is_met_under_the_law_and_on_scores(scheme: Selection) -> None:
+    rule = scheme.law_rule(LAW)
+    assert LAW.expect(rule.probability, rule.kinks) == pytest.approx(scheme.fraction, abs=1e-9)
+    realised = scheme.inclusion_probabilities(SCORES)
+    assert realised.mean() == pytest.approx(scheme.fraction, abs=1e-9)
+    assert realised.min() >= 0
+    assert realised.max() <= 1
+    # With many scores, both constants agree.
+    assert np.mean(np.abs(rule.probability(SCORES) - realised)) < 0.01
+
+
+def test_power_rule_is_the_printed_formula() -> None:
+    scheme = PowerSelection(alpha=-0.5, fraction=0.3)
+    t = np.linspace(-14, 14, 57)
+    p = expit(np.clip(t, -10, 10))
+    pi = scheme.law_rule(LAW).probability(t)
+    free = pi < 1
+    constants = pi[free] / (p * (1 - p))[free] ** -0.5
+    assert free.any()
+    assert (~free).any()
+    np.testing.assert_allclose(constants, constants[0], rtol=1e-9)
+    assert np.all(constants[0] * (p * (1 - p))[~free] ** -0.5 >= 1 - 1e-9)
+
+
+def test_subset_is_drawn_with_the_inclusion_probabilities() -> None:
+    scheme = PowerSelection(1.0, 0.3, reweight=True)
+    uniforms = stream(1, "selection").random(SCORES.size)
+    subset = draw_subset(scheme, SCORES, uniforms)
+    pi = scheme.inclusion_probabilities(SCORES)
+    assert subset.indices.size == pytest.approx(0.3 * SCORES.size, rel=0.02)
+    np.testing.assert_allclose(subset.weights, 1 / pi[subset.indices])
+    # Unbiased: weighted means over the subset estimate means over the pool.
+    estimate = np.sum(subset.weights * np.abs(SCORES[subset.indices]) < 1) / SCORES.size
+    assert 0 < estimate < 1
+
+
+def test_top_selection_keeps_an_exact_number() -> None:
+    for keep in ("hard", "easy"):
+        pi = TopSelection(keep, 0.15).inclusion_probabilities(SCORES[:1000])
+        assert pi.sum() == 150

@@ -1,0 +1,134 @@
+"""The fit against SciPy, the random streams, and simulation against theory."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from simulate import estimate, estimate_all, process_pool
+from simulate.fit import fit
+from simulate.sample import Sample, stream
+from tests.problems import power_problem
+from theory import F1, F2, LogisticLoss, Problem, RandomSelection, SingleIndex, StepLink, predict
+from theory.problem import Problem as ProblemType
+
+QUANTITIES = ("misclassification", "log_loss", "alpha_0", "alpha_perp")
+
+
+@pytest.mark.parametrize(("n", "p"), [(60, 20), (20, 50)])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("ridge", [1.0, 1e-3])
+def test_fit_matches_scipy(n: int, p: int, fit_intercept: bool, ridge: float) -> None:
+    generator = np.random.default_rng(5)
+    x = generator.standard_normal((n, p))
+    y = np.where(generator.random(n) < 0.7, 1.0, -1.0)
+    weights = generator.uniform(0.5, 3.0, n)
+    pool = 2 * n
+
+    def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
+        theta, b = u[:p], (u[p] if fit_intercept else 0.0)
+        margins = y * (x @ theta + b)
+        pull = -weights * y / (1 + np.exp(margins)) / pool
+        gradient = x.T @ pull + ridge * theta
+        value = weights @ np.logaddexp(0, -margins) / pool + ridge * theta @ theta / 2
+        return float(value), np.append(gradient, pull.sum()) if fit_intercept else gradient
+
+    best = minimize(
+        objective,
+        np.zeros(p + fit_intercept),
+        jac=True,
+        method="BFGS",
+        options={"gtol": 1e-10, "maxiter": 5000},
+    ).x
+    fitted = fit(x, y, weights, pool, ridge, LogisticLoss(), fit_intercept)
+    assert fitted.converged
+    np.testing.assert_allclose(fitted.coefficients, best[:p], rtol=1e-5, atol=1e-7)
+    if fit_intercept:
+        assert fitted.intercept == pytest.approx(best[p], abs=1e-6)
+    # A start elsewhere ends at the same place.
+    again = fit(x, y, weights, pool, 2 * ridge, LogisticLoss(), fit_intercept, start=fitted)
+    again = fit(x, y, weights, pool, ridge, LogisticLoss(), fit_intercept, start=again)
+    np.testing.assert_allclose(again.coefficients, fitted.coefficients, rtol=1e-5, atol=1e-8)
+
+
+def test_a_fit_without_a_minimum_is_reported_and_left_out() -> None:
+    separable = SingleIndex(StepLink((0.0,), (0.0, 1.0)), 1.0)
+    problem = Problem(separable, RandomSelection(1.0), 0.0, 0.5)
+    result = estimate(problem, dimension=20, repeats=2)
+    assert (result.failed_fits, result.repeats) == (2, 0)
+    assert np.isnan(result.misclassification.mean)
+
+
+def test_same_seed_same_numbers_and_other_seed_other_numbers() -> None:
+    problem = power_problem(F2)
+    first, again = (estimate(problem, 40, repeats=3, seed=4) for _ in range(2))
+    other = estimate(problem, 40, repeats=3, seed=5)
+    assert first == again
+    assert first.misclassification != other.misclassification
+
+
+def test_streams_are_independent() -> None:
+    """Distinct purposes, data sets and seeds give uncorrelated uniforms."""
+    keys = [
+        (seed, purpose, number)
+        for seed in (0, 1)
+        for purpose in ("features", "labels", "selection", "test")
+        for number in (0, 1)
+    ]
+    size = 20_000
+    draws = np.array([stream(s, purpose, k).random(size) for s, purpose, k in keys])  # type: ignore[arg-type]
+    correlation = np.corrcoef(draws)
+    np.fill_diagonal(correlation, 0)
+    assert np.abs(correlation).max() < 5 / np.sqrt(size)
+
+
+def test_selection_is_not_tied_to_label_noise() -> None:
+    sample = Sample(SingleIndex(F1, 5.0), 20_000, 3, seed=0, number=0)
+    wrong = sample.labels(SingleIndex(F1, 5.0)) != np.sign(sample.features[:, 0])
+    assert wrong.mean() == pytest.approx(0.05, abs=0.006)
+    selected = sample.selection_uniforms < 0.5
+    assert wrong[selected].mean() == pytest.approx(wrong[~selected].mean(), abs=0.015)
+
+
+def test_numbers_do_not_depend_on_the_executor() -> None:
+    problems = [power_problem(alpha=a, ridge=r) for a in (-1.0, 1.0) for r in (0.1, 0.01)]
+    here = estimate_all(problems, 30, repeats=3, seed=1)
+    with process_pool(2) as executor:
+        there = estimate_all(problems, 30, repeats=3, seed=1, executor=executor)
+    for a, b in zip(here, there, strict=True):
+        for name in QUANTITIES:
+            assert getattr(a, name).mean == pytest.approx(getattr(b, name).mean, rel=1e-6)
+
+
+def test_sampled_test_error_agrees_with_the_exact_one() -> None:
+    problem = power_problem(F2, alpha=0.5, fraction=0.8)
+    exact = estimate(problem, 50, repeats=5, seed=2)
+    sampled = estimate(problem, 50, repeats=5, seed=2, test_samples=200_000)
+    assert sampled.alpha_0 == exact.alpha_0
+    assert sampled.misclassification != exact.misclassification
+    tolerance = 4 * 0.5 / np.sqrt(5 * 200_000)
+    assert abs(sampled.misclassification.mean - exact.misclassification.mean) < tolerance
+    assert sampled.log_loss.mean == pytest.approx(exact.log_loss.mean, rel=0.01)
+
+
+GRID = {
+    "f1 easy": power_problem(F1, alpha=-1.0, fraction=0.3),
+    "f1 hard": power_problem(F1, alpha=1.0, fraction=0.8, ridge=0.1),
+    "f2 random": power_problem(F2, alpha=0.0, fraction=0.5),
+    "f2 hard, low ridge": power_problem(F2, alpha=1.0, fraction=0.7, ridge=0.001),
+    "reweighted": power_problem(F1, alpha=0.5, fraction=0.5, selection__reweight=True),
+    "intercept": power_problem(StepLink((0.0,), (0.05, 0.6)), fit_intercept=True),
+}
+
+
+@pytest.mark.parametrize("name", GRID)
+def test_simulation_agrees_with_theory(name: str) -> None:
+    """60 data sets at p = 250: within 4.5 standard errors, plus the 1/p bias allowed below."""
+    problem: ProblemType = GRID[name]
+    theory, simulation = predict(problem), estimate(problem, 250, repeats=60, seed=3)
+    assert simulation.failed_fits == 0
+    for quantity in (*QUANTITIES, "intercept"):
+        mean = getattr(simulation, quantity)
+        predicted = getattr(theory, quantity)
+        bias = abs(predicted) / 250
+        assert abs(mean.mean - predicted) <= 4.5 * mean.standard_error + bias, quantity
+    assert simulation.fraction.mean == pytest.approx(problem.selection.fraction, abs=0.01)
