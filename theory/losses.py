@@ -64,7 +64,8 @@ class LogisticLoss:
         return -jax.nn.sigmoid(-margin)
 
     def curvature(self, margin: Any) -> Any:
-        return jax.nn.sigmoid(margin) * jax.nn.sigmoid(-margin)
+        e = jnp.exp(-jnp.abs(margin))
+        return e / (1 + e) ** 2
 
     def prox(self, margin: Any, eta: Any) -> Any:
         """Minimiser v of eta log(1 + exp(-v)) + (v - m)^2 / 2, for eta > 0.

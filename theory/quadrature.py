@@ -6,6 +6,8 @@ Those over the Gaussian noise G, inside the equations, are smooth but bend withi
 1/alpha_perp: `gaussian_expectation` evaluates them with as many panels as that width asks for.
 """
 
+import heapq
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,9 +44,9 @@ class Quadrature:
     True
     """
 
-    order: int = 16
+    order: int = 12
     feature_panels: int = 12
-    noise_panel_width: float = 12.0
+    noise_panel_width: float = 10.0
 
     def __post_init__(self) -> None:
         store(
@@ -85,32 +87,32 @@ def panel_rule(edges: Array, order: int) -> tuple[Array, Array]:
     return nodes.ravel(), (widths * unit_weights).ravel()
 
 
+@lru_cache(maxsize=256)
 def normal_mixture_edges(
-    means: Sequence[float], deviation: float, kinks: Iterable[float], panels: int
+    means: tuple[float, ...], deviation: float, kinks: tuple[float, ...], panels: int
 ) -> Array:
     """Panel edges for an expectation under normals with the given means and common deviation.
 
     Every kink inside the range is an edge; then the panel that matters most (its width, discounted
     with distance from the means) is halved until there are ``panels`` panels.
     """
-    centres = np.asarray(means, dtype=np.float64)
-    lower = centres.min() - NORMAL_RANGE * deviation
-    upper = centres.max() + NORMAL_RANGE * deviation
-    inner = sorted({k for k in kinks if lower < k < upper})
-    edges = [lower, *inner, upper]
+    lower = min(means) - NORMAL_RANGE * deviation
+    upper = max(means) + NORMAL_RANGE * deviation
+    edges = [lower, *sorted({k for k in kinks if lower < k < upper}), upper]
 
-    def cost(left: float, right: float) -> float:
-        outside = np.maximum(np.maximum(left - centres, centres - right), 0.0)
-        distance = float(outside.min()) / deviation
-        return (right - left) * float(np.exp(-(distance**2) / 8))
+    def ranked(left: float, right: float) -> tuple[float, float, float]:
+        """A panel, the most important ones first."""
+        outside = max(0.0, min(max(left - mean, mean - right) for mean in means))
+        return (left - right) * math.exp(-((outside / deviation) ** 2) / 8), left, right
 
-    costs = [cost(a, b) for a, b in pairwise(edges)]
-    while len(costs) < panels:
-        k = int(np.argmax(costs))
-        middle = (edges[k] + edges[k + 1]) / 2
-        costs[k : k + 1] = [cost(edges[k], middle), cost(middle, edges[k + 1])]
-        edges.insert(k + 1, middle)
-    return np.asarray(edges)
+    heap = [ranked(left, right) for left, right in pairwise(edges)]
+    heapq.heapify(heap)
+    while len(heap) < panels:
+        _, left, right = heap[0]
+        middle = (left + right) / 2
+        heapq.heapreplace(heap, ranked(left, middle))
+        heapq.heappush(heap, ranked(middle, right))
+    return np.array([*sorted(left for _, left, _ in heap), upper])
 
 
 def normal_mixture_rule(
@@ -129,7 +131,8 @@ def normal_mixture_rule(
     >>> round(float(w @ np.abs(x)) - (2 / np.pi) ** 0.5, 12)
     0.0
     """
-    nodes, lengths = panel_rule(normal_mixture_edges(means, deviation, kinks, panels), order)
+    edges = normal_mixture_edges(tuple(means), deviation, tuple(kinks), panels)
+    nodes, lengths = panel_rule(edges, order)
     standard = (nodes[:, None] - np.asarray(means)) / deviation
     density = np.exp(-(standard**2) / 2) @ np.asarray(weights) / (np.sqrt(2 * np.pi) * deviation)
     return nodes, lengths * density

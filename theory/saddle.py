@@ -82,8 +82,8 @@ def moments(
     v_of = _proximal_points(x, nodes, loss)
 
     def integrand(noise: Any) -> Any:
-        _, v = v_of(noise)
-        r = nodes.scale * loss.slope(v)
+        z, v = v_of(noise)
+        r = x.mu * (z - v)
         bend = nodes.scale * loss.curvature(v)
         return r, r**2, bend / (1 + bend / x.mu)
 
