@@ -41,13 +41,15 @@ BANK: dict[str, tuple[Callable[[Any], Any], tuple[float, ...], float]] = {
 
 
 @pytest.mark.parametrize("name", BANK)
-def test_rule_over_a_normal_feature(name: str) -> None:
+@pytest.mark.parametrize(
+    ("quadrature", "tolerance"), [(Quadrature(), 1e-11), (Quadrature().refined(4 / 3), 1e-13)]
+)
+def test_rule_over_a_normal_feature(name: str, quadrature: Quadrature, tolerance: float) -> None:
     function, kinks, exact = BANK[name]
-    quadrature = Quadrature()
     x, w = normal_mixture_rule(
         (0.0,), (1.0,), 1.0, kinks, quadrature.feature_panels, quadrature.order
     )
-    assert w @ function(x) == pytest.approx(exact, rel=1e-12, abs=1e-13)
+    assert w @ function(x) == pytest.approx(exact, rel=tolerance, abs=tolerance)
 
 
 def test_a_rule_blind_to_a_jump_is_wrong() -> None:
