@@ -42,7 +42,7 @@ BANK: dict[str, tuple[Callable[[Any], Any], tuple[float, ...], float]] = {
 
 @pytest.mark.parametrize("name", BANK)
 @pytest.mark.parametrize(
-    ("quadrature", "tolerance"), [(Quadrature(), 1e-11), (Quadrature().refined(4 / 3), 1e-13)]
+    ("quadrature", "tolerance"), [(Quadrature(), 1e-12), (Quadrature().refined(1.5), 1e-13)]
 )
 def test_rule_over_a_normal_feature(name: str, quadrature: Quadrature, tolerance: float) -> None:
     function, kinks, exact = BANK[name]

@@ -44,9 +44,9 @@ class Quadrature:
     True
     """
 
-    order: int = 12
-    feature_panels: int = 12
-    noise_panel_width: float = 10.0
+    order: int = 16
+    feature_panels: int = 10
+    noise_panel_width: float = 12.0
 
     def __post_init__(self) -> None:
         store(
