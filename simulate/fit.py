@@ -26,6 +26,9 @@ STEP_TOLERANCE = 1e-2
 Without ridge, separable data have no minimum: the gradient vanishes, but the steps do not.
 """
 
+SMOOTHING_WIDTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+"""A loss with kinks is approached by smoothed ones, ever closer, each started from the last."""
+
 MAX_NEWTON_STEPS = 100
 MAX_CONJUGATE_STEPS = 2000
 
@@ -53,6 +56,7 @@ def fit(
 
     features: shape [n, p]; labels in {-1, +1} and weights S_i > 0: both of shape [n].
     pool_size: N, the size of the full pool. ridge: lambda >= 0; b is not penalised.
+    loss: one with kinks is rounded within 0.001 of them.
     start: an earlier fit of the same shape to start from, such as that of a larger ridge.
     Returns the best point found; ``converged`` is False if its gradient missed the tolerance.
 
@@ -62,6 +66,24 @@ def fit(
     >>> bool(abs(1 / (1 + np.exp(theta)) - 0.1 * theta) < 1e-9)
     True
     """
+    data = (features, labels, weights, pool_size, ridge)
+    *rough, last = dict.fromkeys(loss.smoothed(width) for width in SMOOTHING_WIDTHS)
+    for smooth in rough:
+        start = _fit_smooth(*data, smooth, fit_intercept, start)
+    return _fit_smooth(*data, last, fit_intercept, start)
+
+
+def _fit_smooth(
+    features: Array,
+    labels: Array,
+    weights: Array,
+    pool_size: int,
+    ridge: float,
+    loss: Loss,
+    fit_intercept: bool,
+    start: Fit | None,
+) -> Fit:
+    """``fit`` for a loss with a continuous slope, by the truncated Newton method."""
     scaled = weights / pool_size
     p = features.shape[1]
 

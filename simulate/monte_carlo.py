@@ -1,6 +1,7 @@
 """Monte Carlo estimates of what the theory predicts, from fits to finite samples."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from simulate.fit import Fit, fit
 from simulate.sample import Sample, draw_test_outputs, stream
 from simulate.subset import draw_subset
+from simulate.surrogate import LinearSurrogate, draw_surrogate
 from theory._validation import as_count
+from theory.losses import Loss
 from theory.metrics import log_loss, misclassification
 from theory.problem import Problem
 
@@ -19,9 +22,12 @@ MEASURED = (
     "misclassification",
     "log_loss",
     "alpha_0",
+    "alpha_s",
     "alpha_perp",
     "intercept",
     "fraction",
+    "beta_0",
+    "beta_s",
 )
 """What is measured on every fit; names and units as in a Prediction."""
 
@@ -45,9 +51,12 @@ class Estimate:
     misclassification: Mean
     log_loss: Mean
     alpha_0: Mean
+    alpha_s: Mean
     alpha_perp: Mean
     intercept: Mean
     fraction: Mean
+    beta_0: Mean
+    beta_s: Mean
     dimension: int
     samples: int
     repeats: int
@@ -121,39 +130,58 @@ def estimate_all(
 Task = tuple[list[int], list[Problem], int, int, int, int | None]
 
 
-def _blocks(problems: Sequence[Problem]) -> list[list[int]]:
-    """Indices of problems that one task fits in turn: same pool, same scheme, all fractions.
+SELECTIONS_PER_TASK = 12
+"""Selections that one task fits in turn, each for all its ridges."""
 
-    Within a block, problems that share a subset are neighbours, ordered by falling ridge, so that
-    each fit starts from the one before.
+
+def _blocks(problems: Sequence[Problem]) -> list[list[int]]:
+    """Indices of problems that one task fits in turn: the same pool, a few selections.
+
+    Problems that share a subset are neighbours, ordered by falling ridge, so that each fit starts
+    from the one before.
     """
 
-    def scheme(i: int) -> str:
+    def pool(i: int) -> str:
         problem = problems[i]
-        return repr(problem.replace({"ridge": 0.0, "selection.fraction": 1.0}))
+        return repr((problem.data, problem.surrogate, problem.samples_per_dimension))
 
-    def order(i: int) -> tuple[str, float, float]:
-        return scheme(i), problems[i].selection.fraction, -problems[i].ridge
+    def selection(i: int) -> str:
+        return repr(problems[i].selection)
 
-    ordered = sorted(range(len(problems)), key=order)
-    return [list(block) for _, block in itertools.groupby(ordered, key=scheme)]
+    def order(i: int) -> tuple[str, str, str, bool, float]:
+        problem = problems[i]
+        loss = repr(problem.loss)
+        return pool(i), selection(i), loss, problem.fit_intercept, -problem.ridge
+
+    blocks = []
+    for _, same_pool in itertools.groupby(sorted(range(len(problems)), key=order), key=pool):
+        groups = [list(group) for _, group in itertools.groupby(same_pool, key=selection)]
+        for first in range(0, len(groups), SELECTIONS_PER_TASK):
+            chosen = groups[first : first + SELECTIONS_PER_TASK]
+            blocks.append(list(itertools.chain.from_iterable(chosen)))
+    return blocks
 
 
 def _run_task(task: Task) -> tuple[list[int], int, NDArray[np.float64]]:
     """Measure one block of problems on one data set; rows of NaN mark fits that failed."""
     block, problems, dimension, seed, number, test_samples = task
     first = problems[0]
-    pool_size = round(first.samples_per_dimension * dimension)
+    pool_size = _pool_size(first, dimension)
     sample = Sample(first.data, pool_size, dimension, seed, number)
     labels = sample.labels(first.data)
-    scores = sample.scores(first.data, first.surrogate)
+    surrogate = draw_surrogate(first, dimension, stream(seed, "surrogate", number))
+    scores = surrogate.scores(sample.features)
     values = np.full((len(problems), len(MEASURED)), np.nan)
     row = 0
     for selection, sharing in itertools.groupby(problems, key=lambda p: p.selection):
         subset = draw_subset(selection, scores, sample.selection_uniforms)
         features = sample.features[subset.indices]
         previous: Fit | None = None
+        fitted_alike: tuple[Loss, bool] | None = None
         for problem in sharing:
+            if fitted_alike != (problem.loss, problem.fit_intercept):
+                previous = None
+            fitted_alike = problem.loss, problem.fit_intercept
             previous = fit(
                 features,
                 labels[subset.indices],
@@ -165,27 +193,50 @@ def _run_task(task: Task) -> tuple[list[int], int, NDArray[np.float64]]:
                 start=previous,
             )
             if previous.converged:
+                fraction = subset.indices.size / pool_size
                 generator = stream(seed, "test", number)
-                values[row] = _measure(problem, previous, test_samples, generator)
-                values[row, -1] = subset.indices.size / pool_size
+                measured = _measure(problem, previous, surrogate, fraction, test_samples, generator)
+                values[row] = [measured[name] for name in MEASURED]
             row += 1
     return block, number, values
 
 
+def _pool_size(problem: Problem, dimension: int) -> int:
+    return max(1, round(problem.samples_per_dimension * dimension))
+
+
 def _measure(
-    problem: Problem, fitted: Fit, test_samples: int | None, generator: np.random.Generator
-) -> tuple[float, ...]:
-    """The quantities of one fit, the fraction left at NaN."""
+    problem: Problem,
+    fitted: Fit,
+    surrogate: LinearSurrogate,
+    fraction: float,
+    test_samples: int | None,
+    generator: np.random.Generator,
+) -> dict[str, float]:
+    """The quantities of one fit, by name."""
     alpha_0 = float(fitted.coefficients[0])
-    alpha_perp = float(np.linalg.norm(fitted.coefficients[1:]))
-    model = (problem.data, alpha_0, fitted.intercept, alpha_perp)
+    rest = fitted.coefficients.copy()
+    rest[0] = 0.0
+    tau = float(np.linalg.norm(rest))
+    alpha_s = float(rest @ surrogate.error_direction) if surrogate.beta_s else 0.0
+    model = (problem.data, alpha_0, fitted.intercept, tau)
     if test_samples is None:
         errors = misclassification(*model), log_loss(*model)
     else:
         labels, outputs = draw_test_outputs(*model, test_samples, generator)
         margins = labels * outputs
         errors = float(np.mean(margins < 0)), float(np.mean(np.logaddexp(0, -margins)))
-    return (*errors, alpha_0, alpha_perp, fitted.intercept, np.nan)
+    return {
+        "misclassification": errors[0],
+        "log_loss": errors[1],
+        "alpha_0": alpha_0,
+        "alpha_s": alpha_s,
+        "alpha_perp": math.sqrt(max(tau**2 - alpha_s**2, 0.0)),
+        "intercept": fitted.intercept,
+        "fraction": fraction,
+        "beta_0": surrogate.beta_0,
+        "beta_s": surrogate.beta_s,
+    }
 
 
 def _summary(problem: Problem, dimension: int, measured: NDArray[np.float64]) -> Estimate:
@@ -199,7 +250,7 @@ def _summary(problem: Problem, dimension: int, measured: NDArray[np.float64]) ->
     return Estimate(
         **means,
         dimension=dimension,
-        samples=round(problem.samples_per_dimension * dimension),
+        samples=_pool_size(problem, dimension),
         repeats=len(good),
         failed_fits=len(measured) - len(good),
     )

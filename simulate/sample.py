@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.data import DataModel
-from theory.surrogate import Surrogate
 
 Array = NDArray[np.float64]
 
-Purpose = Literal["features", "labels", "selection", "test"]
+Purpose = Literal["features", "labels", "selection", "test", "surrogate"]
 
 
 def stream(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
@@ -35,12 +34,7 @@ class Sample:
     """
 
     def __init__(self, data: DataModel, size: int, dimension: int, seed: int, number: int) -> None:
-        generator = stream(seed, "features", number)
-        self.features: Array = generator.standard_normal((size, dimension))
-        means = np.asarray(data.means)[
-            generator.choice(len(data.means), size=size, p=np.asarray(data.weights))
-        ]
-        self.features[:, 0] += means
+        self.features = draw_features(data, size, dimension, stream(seed, "features", number))
         self._label_uniforms = stream(seed, "labels", number).random(size)
         self.selection_uniforms = stream(seed, "selection", number).random(size)
 
@@ -49,10 +43,20 @@ class Sample:
         positive = self._label_uniforms < data.label_probability(self.features[:, 0])
         return np.where(positive, 1.0, -1.0)
 
-    def scores(self, data: DataModel, surrogate: Surrogate) -> Array:
-        """The surrogate's scores, shape [N]."""
-        score = surrogate.score(data)
-        return np.asarray(score.beta_0 * self.features[:, 0] + score.intercept, dtype=np.float64)
+
+def draw_features(
+    data: DataModel, size: int, dimension: int, generator: np.random.Generator
+) -> Array:
+    """Features of a data model, shape [size, dimension]; e_0 is the first coordinate axis."""
+    features = generator.standard_normal((size, dimension))
+    features[:, 0] += draw_centres(data, size, generator)
+    return features
+
+
+def draw_centres(data: DataModel, size: int, generator: np.random.Generator) -> Array:
+    """Means of h for every sample, shape [size]."""
+    chosen = generator.choice(len(data.means), size=size, p=np.asarray(data.weights))
+    return np.asarray(data.means)[chosen]
 
 
 def draw_test_outputs(
@@ -63,9 +67,6 @@ def draw_test_outputs(
     The classifier sees the directions orthogonal to e_0 only through tau G with G ~ N(0, 1), so
     (h, G) is drawn instead of p coordinates; the law is the same.
     """
-    means = np.asarray(data.means)[
-        generator.choice(len(data.means), size=size, p=np.asarray(data.weights))
-    ]
-    h = means + generator.standard_normal(size)
+    h = draw_centres(data, size, generator) + generator.standard_normal(size)
     labels = np.where(generator.random(size) < data.label_probability(h), 1.0, -1.0)
     return labels, alpha_0 * h + intercept + tau * generator.standard_normal(size)

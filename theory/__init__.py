@@ -2,23 +2,44 @@
 
 from theory import _engine as _engine  # first: sets JAX to double precision
 from theory._validation import InvalidFieldError
-from theory.data import F1, F2, LogisticLink, ProbitLink, SingleIndex, StepLink
-from theory.losses import LogisticLoss
+from theory.data import (
+    F1,
+    F2,
+    GaussianClusters,
+    GaussianMixture,
+    LogisticLink,
+    ProbitLink,
+    SingleIndex,
+    StepLink,
+)
+from theory.losses import HingeLoss, LogisticLoss, Loss, SmoothedHingeLoss, SquaredLoss
 from theory.prediction import ConvergenceError, Prediction, predict, predict_all
 from theory.problem import Problem
 from theory.quadrature import Quadrature
-from theory.selection import PowerSelection, RandomSelection, TopSelection
+from theory.selection import (
+    BandSelection,
+    PowerSelection,
+    RandomSelection,
+    TabulatedSelection,
+    TopSelection,
+)
 from theory.solver import Status
-from theory.surrogate import PerfectSurrogate
+from theory.surrogate import GivenSurrogate, PerfectSurrogate, TrainedSurrogate
 from theory.sweep import sweep
 
 __all__ = [
     "F1",
     "F2",
+    "BandSelection",
     "ConvergenceError",
+    "GaussianClusters",
+    "GaussianMixture",
+    "GivenSurrogate",
+    "HingeLoss",
     "InvalidFieldError",
     "LogisticLink",
     "LogisticLoss",
+    "Loss",
     "PerfectSurrogate",
     "PowerSelection",
     "Prediction",
@@ -27,9 +48,13 @@ __all__ = [
     "Quadrature",
     "RandomSelection",
     "SingleIndex",
+    "SmoothedHingeLoss",
+    "SquaredLoss",
     "Status",
     "StepLink",
+    "TabulatedSelection",
     "TopSelection",
+    "TrainedSurrogate",
     "predict",
     "predict_all",
     "sweep",

@@ -7,13 +7,13 @@ P(y = +1 | x) = f(h). The asymptotic theory needs nothing else of a data model.
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, ndtr
+from scipy.special import expit, logit, ndtr, softmax
 
-from theory._validation import InvalidFieldError, as_numbers, as_positive, store
+from theory._validation import InvalidFieldError, as_number, as_numbers, as_positive, store
 
 Array = NDArray[np.float64]
 
@@ -32,20 +32,33 @@ class Link(Protocol):
         ...
 
 
+class Score(NamedTuple):
+    """Coefficients of a linear score t = beta_0 h + beta_s G_s + intercept."""
+
+    beta_0: float
+    beta_s: float
+    intercept: float
+
+
 @dataclass(frozen=True)
 class LogisticLink:
-    """P(y = +1 | u) = 1 / (1 + exp(-u)).
+    """P(y = +1 | u) = 1 / (1 + exp(-u - intercept)), for any finite intercept.
 
     >>> float(LogisticLink().probability(np.array(0.0)))
     0.5
     """
+
+    intercept: float = 0.0
+
+    def __post_init__(self) -> None:
+        store(self, intercept=as_number("link.intercept", self.intercept))
 
     @property
     def jumps(self) -> tuple[float, ...]:
         return ()
 
     def probability(self, index: Array) -> Array:
-        return np.asarray(expit(index), dtype=np.float64)
+        return np.asarray(expit(index + self.intercept), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -146,9 +159,145 @@ class SingleIndex:
         """Values of h where the label probability jumps."""
         return tuple(u / self.signal_norm for u in self.link.jumps)
 
+    @property
+    def true_score(self) -> Score:
+        """The true index s h, as a logit where the link is logistic."""
+        offset = self.link.intercept if isinstance(self.link, LogisticLink) else 0.0
+        return Score(self.signal_norm, 0.0, offset)
+
     def label_probability(self, h: Array) -> Array:
         """f(h) = P(y = +1 | h), elementwise, in [0, 1]."""
         return self.link.probability(self.signal_norm * np.asarray(h, dtype=np.float64))
 
 
-DataModel = SingleIndex
+@dataclass(frozen=True)
+class GaussianMixture:
+    """Two Gaussian classes: x ~ N(+r e_0, I) for y = +1 and N(-r e_0, I) for y = -1.
+
+    mean_norm: r > 0, half the distance of the class means in units of their standard deviation.
+    positive_fraction: rho = P(y = +1) before label noise, in (0, 1).
+    label_noise: probability eta in [0, 0.5] that a label is flipped, independently of x.
+    Raises ValueError on values outside these ranges.
+
+    >>> float(GaussianMixture(mean_norm=1.5).label_probability(np.array(0.0)))
+    0.5
+    """
+
+    mean_norm: float
+    positive_fraction: float = 0.5
+    label_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        allowed = "a number in (0, 1)"
+        rho = as_number("data.positive_fraction", self.positive_fraction, allowed)
+        if not 0 < rho < 1:
+            raise InvalidFieldError("data.positive_fraction", self.positive_fraction, allowed)
+        store(
+            self,
+            mean_norm=as_positive("data.mean_norm", self.mean_norm),
+            positive_fraction=rho,
+            label_noise=_as_label_noise(self.label_noise),
+        )
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """Means of the unit-variance normal components of h."""
+        return (self.mean_norm, -self.mean_norm)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Probabilities of the components of h."""
+        return (self.positive_fraction, 1 - self.positive_fraction)
+
+    @property
+    def jumps(self) -> tuple[float, ...]:
+        return ()
+
+    @property
+    def true_score(self) -> Score:
+        """The logit of the noiseless label: 2 r h + log(rho / (1 - rho))."""
+        return Score(2 * self.mean_norm, 0.0, float(logit(self.positive_fraction)))
+
+    def label_probability(self, h: Array) -> Array:
+        """f(h) = P(y = +1 | h), elementwise: Bayes' rule, then label noise."""
+        score = self.true_score
+        return _with_noise(expit(score.beta_0 * np.asarray(h) + score.intercept), self.label_noise)
+
+
+@dataclass(frozen=True)
+class GaussianClusters:
+    """Several unit-variance clusters along e_0, each with its own share of positive labels.
+
+    centres: positions along e_0 (at least one, in standard deviations).
+    weights: probabilities of the clusters, > 0, summing to 1.
+    positive_fractions: P(y = +1 | cluster), in [0, 1]. With alternating labels along e_0 no linear
+        classifier is well specified.
+    label_noise: as in a GaussianMixture.
+    Raises ValueError on values outside these ranges.
+
+    >>> data = GaussianClusters((-3.0, 0.0, 3.0), (0.25, 0.5, 0.25), (1.0, 0.0, 1.0))
+    >>> [round(float(f), 2) for f in data.label_probability(np.array([-3.0, 0.0, 3.0]))]
+    [0.98, 0.01, 0.98]
+    """
+
+    centres: tuple[float, ...]
+    weights: tuple[float, ...]
+    positive_fractions: tuple[float, ...]
+    label_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        centres = as_numbers("data.centres", self.centres)
+        weights = as_numbers("data.weights", self.weights)
+        positive = as_numbers("data.positive_fractions", self.positive_fractions)
+        if not centres:
+            raise InvalidFieldError("data.centres", self.centres, "one or more numbers")
+        for name, values in (("weights", weights), ("positive_fractions", positive)):
+            if len(values) != len(centres):
+                raise InvalidFieldError(f"data.{name}", values, f"{len(centres)} numbers")
+        if min(weights) <= 0 or abs(sum(weights) - 1) > 1e-9:
+            raise InvalidFieldError("data.weights", weights, "positive numbers that sum to 1")
+        if min(positive) < 0 or max(positive) > 1:
+            raise InvalidFieldError("data.positive_fractions", positive, "probabilities in [0, 1]")
+        store(
+            self,
+            centres=centres,
+            weights=weights,
+            positive_fractions=positive,
+            label_noise=_as_label_noise(self.label_noise),
+        )
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """Means of the unit-variance normal components of h."""
+        return self.centres
+
+    @property
+    def jumps(self) -> tuple[float, ...]:
+        return ()
+
+    @property
+    def true_score(self) -> None:
+        """The true logit is not linear in h: there is no perfect linear surrogate."""
+        return
+
+    def label_probability(self, h: Array) -> Array:
+        """f(h) = P(y = +1 | h), elementwise: Bayes' rule over clusters, then label noise."""
+        log_density = -((np.asarray(h)[..., None] - np.asarray(self.centres)) ** 2) / 2
+        posterior = softmax(log_density + np.log(self.weights), axis=-1)
+        return _with_noise(posterior @ np.asarray(self.positive_fractions), self.label_noise)
+
+
+DataModel = SingleIndex | GaussianMixture | GaussianClusters
+DATA_MODELS = (SingleIndex, GaussianMixture, GaussianClusters)
+
+
+def _as_label_noise(value: float) -> float:
+    allowed = "a probability in [0, 0.5]"
+    noise = as_number("data.label_noise", value, allowed)
+    if not 0 <= noise <= 0.5:
+        raise InvalidFieldError("data.label_noise", value, allowed)
+    return noise
+
+
+def _with_noise(probability: Any, noise: float) -> Array:
+    return np.asarray((1 - noise) * probability + noise * (1 - probability), dtype=np.float64)

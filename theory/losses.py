@@ -1,36 +1,71 @@
 """Losses as functions of the margin m = y (<theta, x> + b), with their proximal maps.
 
-A loss gives ``value``, ``slope`` and ``curvature`` in m, and ``prox``: the minimiser v of
-eta * value(v) + (v - m)^2 / 2, which solves v + eta * slope(v) = m. All are elementwise and
-written with jax.numpy, so that they can be compiled and differentiated.
+A loss is a small frozen dataclass derived from `Loss`. Its functions are elementwise and written
+with jax.numpy, so that they can be compiled and differentiated.
 """
 
+import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
+from theory._validation import as_positive, store
 
-@runtime_checkable
-class Loss(Protocol):
-    """What the equations need of a loss."""
 
-    def value(self, margin: Any) -> Any: ...
+class Loss(ABC):
+    """What theory and simulation need of a convex loss of the margin.
 
-    def slope(self, margin: Any) -> Any: ...
+    A new loss defines ``value``, ``slope``, ``curvature`` and ``prox``; one that is not smooth also
+    ``kinks``, ``contraction`` and ``smoothed``. It must be hashable: a frozen dataclass is.
 
-    def curvature(self, margin: Any) -> Any: ...
+    bend_width: the margin over which the proximal map bends between its kinks; infinite where it is
+        piecewise linear.
+    """
 
-    def prox(self, margin: Any, eta: Any) -> Any: ...
+    bend_width: ClassVar[float] = 1.0
+
+    @abstractmethod
+    def value(self, margin: Any) -> Any:
+        """The loss."""
+
+    @abstractmethod
+    def slope(self, margin: Any) -> Any:
+        """Its derivative in the margin (any subgradient at a kink)."""
+
+    @abstractmethod
+    def curvature(self, margin: Any) -> Any:
+        """Its second derivative (0 at a kink)."""
+
+    @abstractmethod
+    def prox(self, margin: Any, eta: Any) -> Any:
+        """The minimiser v of eta value(v) + (v - m)^2 / 2, where v + eta slope(v) = m; eta > 0."""
+
+    def kinks(self, eta: Any) -> tuple[Any, ...]:
+        """Margins at which the proximal map has a kink."""
+        del eta
+        return ()
+
+    def contraction(self, v: Any, margin: Any, eta: Any) -> Any:
+        """1 - dv/dm for v = prox(m, eta)."""
+        del margin
+        bend = eta * self.curvature(v)
+        return bend / (1 + bend)
+
+    def smoothed(self, width: float) -> "Loss":
+        """A loss with a continuous slope that differs only within ``width`` of a kink."""
+        del width
+        return self
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def proximal_point(loss: Loss, margin: Any, eta: Any) -> Any:
     """``loss.prox(margin, eta)`` with derivatives from its defining equation.
 
-    From v + eta * slope(v) = m:  dv = (dm - slope(v) d eta) / (1 + eta * curvature(v)).
+    From v + eta slope(v) = m:  dv = (1 - contraction) (dm - slope(v) d eta).
     """
     return loss.prox(margin, eta)
 
@@ -42,11 +77,12 @@ def _proximal_point_jvp(
     margin, eta = primals
     v = proximal_point(loss, margin, eta)
     d_margin, d_eta = tangents
-    return v, (d_margin - loss.slope(v) * d_eta) / (1 + eta * loss.curvature(v))
+    passed = 1 - loss.contraction(v, margin, eta)
+    return v, passed * (d_margin - loss.slope(v) * d_eta)
 
 
 @dataclass(frozen=True)
-class LogisticLoss:
+class LogisticLoss(Loss):
     """value(m) = log(1 + exp(-m)).
 
     >>> bool(abs(LogisticLoss().value(0.0) - jnp.log(2.0)) < 1e-15)
@@ -100,3 +136,101 @@ def _halley_step(v: Any, margin: Any, eta: Any) -> Any:
     bend = eta * s * (1 - s)
     slope = 1 + bend
     return v - excess * slope / (slope**2 + 0.5 * excess * bend * (1 - 2 * s))
+
+
+@dataclass(frozen=True)
+class SquaredLoss(Loss):
+    """value(m) = (1 - m)^2 / 2, which is (y - <theta, x> - b)^2 / 2 for labels in {-1, +1}.
+
+    >>> float(SquaredLoss().prox(0.0, 1.0))
+    0.5
+    """
+
+    bend_width: ClassVar[float] = math.inf
+
+    def value(self, margin: Any) -> Any:
+        return (1 - margin) ** 2 / 2
+
+    def slope(self, margin: Any) -> Any:
+        return margin - 1
+
+    def curvature(self, margin: Any) -> Any:
+        return jnp.ones_like(margin)
+
+    def prox(self, margin: Any, eta: Any) -> Any:
+        return (margin + eta) / (1 + eta)
+
+
+@dataclass(frozen=True)
+class SmoothedHingeLoss(Loss):
+    """The hinge with its corner rounded by a parabola of the given width > 0.
+
+    value(m) = 0 for m >= 1, (1 - m)^2 / (2 width) for 1 - width <= m <= 1, 1 - m - width/2 below.
+    Raises ValueError for a width that is not a finite positive number.
+
+    >>> float(SmoothedHingeLoss(width=0.5).value(0.0))
+    0.75
+    """
+
+    width: float = 1.0
+
+    bend_width: ClassVar[float] = math.inf
+
+    def __post_init__(self) -> None:
+        store(self, width=as_positive("loss.width", self.width))
+
+    def value(self, margin: Any) -> Any:
+        gap = jnp.maximum(1 - margin, 0)
+        return jnp.where(gap < self.width, gap**2 / (2 * self.width), gap - self.width / 2)
+
+    def slope(self, margin: Any) -> Any:
+        return -jnp.clip((1 - margin) / self.width, 0, 1)
+
+    def curvature(self, margin: Any) -> Any:
+        return jnp.where((margin < 1) & (margin > 1 - self.width), 1 / self.width, 0.0)
+
+    def prox(self, margin: Any, eta: Any) -> Any:
+        inside = (margin + eta / self.width) / (1 + eta / self.width)
+        below = margin < 1 - self.width - eta
+        return jnp.where(margin >= 1, margin, jnp.where(below, margin + eta, inside))
+
+    def kinks(self, eta: Any) -> tuple[Any, ...]:
+        return 1 - self.width - eta, 1.0
+
+    def contraction(self, v: Any, margin: Any, eta: Any) -> Any:
+        del v
+        inside = (margin < 1) & (margin > 1 - self.width - eta)
+        return jnp.where(inside, eta / (self.width + eta), 0.0)
+
+
+@dataclass(frozen=True)
+class HingeLoss(Loss):
+    """value(m) = max(1 - m, 0): the support vector machine.
+
+    >>> [float(HingeLoss().prox(m, 0.5)) for m in (0.0, 0.75, 2.0)]
+    [0.5, 1.0, 2.0]
+    """
+
+    bend_width: ClassVar[float] = math.inf
+
+    def value(self, margin: Any) -> Any:
+        return jnp.maximum(1 - margin, 0)
+
+    def slope(self, margin: Any) -> Any:
+        return jnp.where(margin < 1, -1.0, 0.0)
+
+    def curvature(self, margin: Any) -> Any:
+        return jnp.zeros_like(margin)
+
+    def prox(self, margin: Any, eta: Any) -> Any:
+        return jnp.maximum(jnp.minimum(margin + eta, 1), margin)
+
+    def kinks(self, eta: Any) -> tuple[Any, ...]:
+        return 1 - eta, 1.0
+
+    def contraction(self, v: Any, margin: Any, eta: Any) -> Any:
+        del v
+        return jnp.where((margin < 1) & (margin > 1 - eta), 1.0, 0.0)
+
+    def smoothed(self, width: float) -> Loss:
+        return SmoothedHingeLoss(width)

@@ -5,15 +5,19 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
+from theory.data import DataModel, Score
 from theory.metrics import log_loss, misclassification
 from theory.nodes import labelled_nodes
 from theory.problem import Problem
 from theory.quadrature import Quadrature
 from theory.saddle import Setting
+from theory.selection import RandomSelection
 from theory.solver import Solution, Status, solve
+from theory.surrogate import GivenSurrogate, TrainedSurrogate
 
 
 @dataclass(frozen=True)
@@ -102,23 +106,60 @@ def predict_all(
 
 
 def _predict(problem: Problem, quadrature: Quadrature) -> Prediction:
-    penalty = [problem.ridge] + ([0.0] if problem.fit_intercept else [])
-    setting = Setting(np.array(penalty), problem.ridge, problem.samples_per_dimension)
-    solution = solve(
-        labelled_nodes(problem, quadrature.refined(0.5)),
-        labelled_nodes(problem, quadrature),
-        setting,
-        problem.loss,
-        quadrature,
+    score = score_of(problem, quadrature)
+    coarse = labelled_nodes(problem, score, quadrature.coarser())
+    fine = labelled_nodes(problem, score, quadrature)
+    penalty = np.full(fine.features.shape[1], problem.ridge)
+    if problem.fit_intercept:
+        penalty[-1] = 0.0
+    setting = Setting(penalty, problem.ridge, problem.samples_per_dimension)
+    solution = solve(coarse, fine, setting, problem.loss, quadrature)
+    return _read(problem, score, float(fine.weight.sum()), solution)
+
+
+def score_of(problem: Problem, quadrature: Quadrature | None = None) -> Score:
+    """The surrogate's score for the problem's data; a trained surrogate's is itself predicted.
+
+    Raises ConvergenceError if the trained surrogate has no finite solution.
+
+    >>> from theory import F1, Problem, RandomSelection, SingleIndex, TrainedSurrogate
+    >>> surrogate = TrainedSurrogate(samples_per_dimension=8, ridge=0.01)
+    >>> problem = Problem(SingleIndex(F1, 5.0), RandomSelection(0.5), 0.1, 2.0, surrogate)
+    >>> score = score_of(problem)
+    >>> round(score.beta_0, 2), round(score.beta_s, 2)
+    (2.74, 0.94)
+    """
+    surrogate = problem.surrogate
+    if isinstance(surrogate, GivenSurrogate):
+        return Score(surrogate.beta_0, surrogate.beta_s, surrogate.intercept)
+    if isinstance(surrogate, TrainedSurrogate):
+        return _trained_score(surrogate, surrogate.data or problem.data, quadrature)
+    if problem.data.true_score is None:
+        raise AssertionError("a Problem refuses a perfect surrogate where there is none")
+    return problem.data.true_score
+
+
+@lru_cache(maxsize=256)
+def _trained_score(
+    surrogate: TrainedSurrogate, data: DataModel, quadrature: Quadrature | None
+) -> Score:
+    training = Problem(
+        data=data,
+        selection=RandomSelection(1.0),
+        ridge=surrogate.ridge,
+        samples_per_dimension=surrogate.samples_per_dimension,
+        surrogate=GivenSurrogate(beta_0=1.0),  # nothing is selected
+        fit_intercept=surrogate.fit_intercept,
     )
-    return _read(problem, solution)
+    trained = predict(training, quadrature)
+    return Score(trained.alpha_0, trained.alpha_perp, trained.intercept)
 
 
-def _read(problem: Problem, solution: Solution) -> Prediction:
-    score = problem.surrogate.score(problem.data)
+def _read(problem: Problem, score: Score, fraction: float, solution: Solution) -> Prediction:
     alpha_0 = float(solution.coefficients[0])
+    alpha_s = float(solution.coefficients[1]) if score.beta_s else 0.0
     intercept = float(solution.coefficients[-1]) if problem.fit_intercept else 0.0
-    tau = solution.alpha_perp
+    tau = math.hypot(alpha_s, solution.alpha_perp)
     failed = solution.status is not Status.CONVERGED
 
     def or_nan(value: float) -> float:
@@ -128,11 +169,11 @@ def _read(problem: Problem, solution: Solution) -> Prediction:
         misclassification=or_nan(misclassification(problem.data, alpha_0, intercept, tau)),
         log_loss=or_nan(log_loss(problem.data, alpha_0, intercept, tau)),
         alpha_0=or_nan(alpha_0),
-        alpha_s=or_nan(0.0),
+        alpha_s=or_nan(alpha_s),
         alpha_perp=or_nan(solution.alpha_perp),
         mu=or_nan(solution.mu),
         intercept=or_nan(intercept),
-        fraction=problem.selection.fraction,
+        fraction=fraction,
         beta_0=score.beta_0,
         beta_s=score.beta_s,
         residual=solution.residual,

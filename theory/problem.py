@@ -1,6 +1,7 @@
 """The one description of a problem, read by the theory and by the simulation."""
 
 import dataclasses
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,10 @@ from theory._validation import (
     as_positive,
     store,
 )
-from theory.data import DataModel, SingleIndex
+from theory.data import DATA_MODELS, DataModel
 from theory.losses import LogisticLoss, Loss
-from theory.selection import PowerSelection, RandomSelection, Selection, TopSelection
-from theory.surrogate import PerfectSurrogate, Surrogate
+from theory.selection import SELECTIONS, Selection
+from theory.surrogate import SURROGATES, PerfectSurrogate, Surrogate
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,16 @@ class Problem:
     fit_intercept: bool = False
 
     def __post_init__(self) -> None:
-        as_instance("data", self.data, SingleIndex)
-        as_instance("surrogate", self.surrogate, PerfectSurrogate)
-        as_instance("selection", self.selection, (RandomSelection, PowerSelection, TopSelection))
-        as_instance("loss", self.loss, LogisticLoss)
+        as_instance("data", self.data, DATA_MODELS)
+        as_instance("surrogate", self.surrogate, SURROGATES)
+        as_instance("selection", self.selection, SELECTIONS)
+        as_instance("loss", self.loss, Loss)
+        if isinstance(self.surrogate, PerfectSurrogate) and self.data.true_score is None:
+            raise InvalidFieldError(
+                "surrogate",
+                self.surrogate,
+                "GivenSurrogate or TrainedSurrogate where the true logit is not linear",
+            )
         store(
             self,
             ridge=as_non_negative("ridge", self.ridge),
@@ -81,7 +88,8 @@ def _replace(instance: Any, changes: Mapping[str, Any], path: str = "") -> Any:
     for dotted, value in changes.items():
         name, _, rest = dotted.partition(".")
         if name not in names:
-            allowed = "one of " + ", ".join(path + n for n in names)
+            near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
+            allowed = "one of " + ", ".join(path + n for n in near)
             raise InvalidFieldError("field", path + dotted, allowed if names else "a field's name")
         if rest:
             nested.setdefault(name, {})[rest] = value

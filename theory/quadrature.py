@@ -6,6 +6,7 @@ Those over the Gaussian noise G, inside the equations, are smooth but bend withi
 1/alpha_perp: `gaussian_expectation` evaluates them with as many panels as that width asks for.
 """
 
+import dataclasses
 import heapq
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -36,6 +37,9 @@ class Quadrature:
 
     order: Gauss-Legendre nodes per panel (>= 2); doubling it doubles all nodes.
     feature_panels: panels over the informative feature h (>= 1).
+    plane_order, plane_panels: nodes per panel (>= 2) over h and G_s, and panels over G_s for every
+        h (>= 1), with imperfect surrogates.
+    table_panels: panels of the interpolation in z_0 that replaces many integrals over G (>= 1).
     noise_panel_width: width (> 0) of a panel over the noise, in units of the margin
         z = z_0 + alpha_perp G; panels over G are never wider than `MAX_NOISE_WIDTH`.
     Raises ValueError on values outside these ranges.
@@ -46,6 +50,9 @@ class Quadrature:
 
     order: int = 16
     feature_panels: int = 10
+    plane_order: int = 10
+    plane_panels: int = 5
+    table_panels: int = 16
     noise_panel_width: float = 12.0
 
     def __post_init__(self) -> None:
@@ -53,13 +60,22 @@ class Quadrature:
             self,
             order=as_count("quadrature.order", self.order, least=2),
             feature_panels=as_count("quadrature.feature_panels", self.feature_panels),
+            plane_order=as_count("quadrature.plane_order", self.plane_order, least=2),
+            plane_panels=as_count("quadrature.plane_panels", self.plane_panels),
+            table_panels=as_count("quadrature.table_panels", self.table_panels),
             noise_panel_width=as_positive("quadrature.noise_panel_width", self.noise_panel_width),
         )
 
+    def coarser(self) -> "Quadrature":
+        """The rule on which solutions are approached, and against which errors are judged."""
+        return self.refined(0.5)
+
     def refined(self, factor: float) -> "Quadrature":
         """The same panels with ``factor`` times as many nodes in each."""
-        return Quadrature(
-            max(2, round(self.order * factor)), self.feature_panels, self.noise_panel_width
+        return dataclasses.replace(
+            self,
+            order=max(2, round(self.order * factor)),
+            plane_order=max(2, round(self.plane_order * factor)),
         )
 
 
@@ -144,28 +160,70 @@ def gaussian_expectation(
     shape: tuple[int, ...],
     panel_width: Any,
     order: int,
+    kinks: Sequence[Any] = (),
 ) -> tuple[Any, ...]:
     """E of ``integrand(G)`` over G ~ N(0, 1), inside compiled code.
 
-    integrand: maps nodes of G, shape [order], to ``count`` arrays of shape [order, *shape].
+    integrand: maps nodes of G, shape [order, 1] or [order, *shape], to ``count`` arrays of shape
+        [order, *shape].
     panel_width: the width over which the integrand is smooth, in units of G; may be traced. The
         number of panels follows from it, up to `MAX_NOISE_PANELS`.
+    kinks: arrays of ``shape``, increasing: where the integrand has a kink or jump; may be traced.
     Returns a tuple of arrays of ``shape``.
     """
-    unit_nodes, unit_weights = (jnp.asarray(a) for a in gauss_legendre(order))
+    unit_nodes, unit_weights = (jnp.asarray(a)[:, None] for a in gauss_legendre(order))
     panels = noise_panels(panel_width)
-    width = 2 * NORMAL_RANGE / panels
+    edges = [
+        jnp.asarray([-NORMAL_RANGE]),
+        *(jnp.clip(kink, -NORMAL_RANGE, NORMAL_RANGE) for kink in kinks),
+        jnp.asarray([NORMAL_RANGE]),
+    ]
+    total: tuple[Any, ...] = (jnp.zeros(shape),) * count
+    for lower, upper in pairwise(edges):
+        width = (upper - lower) / panels
 
-    def add_panel(k: Any, total: Any) -> Any:
-        nodes = -NORMAL_RANGE + width * (k + unit_nodes)
-        weights = width * unit_weights * jnp.exp(-(nodes**2) / 2) / jnp.sqrt(2 * jnp.pi)
-        return tuple(
-            so_far + weights @ values
-            for so_far, values in zip(total, integrand(nodes), strict=True)
-        )
+        def add_panel(k: Any, so_far: Any, lower: Any = lower, width: Any = width) -> Any:
+            nodes = lower + width * (k + unit_nodes)
+            weights = width * unit_weights * jnp.exp(-(nodes**2) / 2) / jnp.sqrt(2 * jnp.pi)
+            values = integrand(nodes)
+            if kinks:
+                return tuple(
+                    s + jnp.sum(weights * v, 0) for s, v in zip(so_far, values, strict=True)
+                )
+            return tuple(s + weights[:, 0] @ v for s, v in zip(so_far, values, strict=True))
 
-    total: tuple[Any, ...] = jax.lax.fori_loop(0, panels, add_panel, (jnp.zeros(shape),) * count)
+        total = jax.lax.fori_loop(0, panels, add_panel, total)
     return total
+
+
+def interpolation_table(
+    lower: Any, upper: Any, panels: int, order: int
+) -> tuple[Any, Callable[[Any, Any], Any]]:
+    """Piecewise Chebyshev interpolation on [lower, upper], inside compiled code.
+
+    Returns the nodes, shape [panels * order], and a function from values at the nodes, shape
+    [k, panels * order], and points, shape [n], to interpolated values, shape [k, n].
+    """
+    angles = jnp.pi * (jnp.arange(order) + 0.5) / order
+    width = (upper - lower) / panels
+    centres = lower + width * (jnp.arange(panels) + 0.5)
+    nodes = (centres[:, None] + width / 2 * jnp.cos(angles)).ravel()
+    degrees = jnp.arange(order)
+    to_coefficients = 2 / order * jnp.cos(degrees[:, None] * angles)
+    to_coefficients = to_coefficients.at[0].divide(2)
+
+    def interpolate(values: Any, points: Any) -> Any:
+        by_panel = values.reshape(-1, panels, order)
+        coefficients = jnp.einsum("dq,kpq->pkd", to_coefficients, by_panel)
+        panel = jnp.clip(jnp.floor((points - lower) / width), 0, panels - 1).astype(int)
+        local = 2 * (points - centres[panel]) / width
+        mine = coefficients[panel]  # [n, k, order]
+        high, low = jnp.zeros_like(mine[..., 0]), jnp.zeros_like(mine[..., 0])
+        for degree in range(order - 1, 0, -1):
+            high, low = mine[..., degree] + 2 * local[:, None] * high - low, high
+        return (mine[..., 0] + local[:, None] * high - low).T
+
+    return nodes, interpolate
 
 
 def noise_panels(panel_width: Any) -> Any:

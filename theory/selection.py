@@ -8,7 +8,8 @@ sample counts with weight S = 1/pi(t) (unbiased), otherwise with S = 1.
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from itertools import pairwise
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,9 @@ from theory._validation import (
     InvalidFieldError,
     as_bool,
     as_fraction,
+    as_non_negative,
     as_number,
+    as_numbers,
     store,
 )
 from theory.quadrature import NORMAL_RANGE, normal_mixture_rule
@@ -72,17 +75,14 @@ class Selection(Hashable, Protocol):
     """What theory and simulation need of a selection scheme."""
 
     @property
-    def fraction(self) -> float: ...
-
-    @property
     def reweight(self) -> bool: ...
 
     def law_rule(self, law: ScoreLaw) -> Rule:
-        """pi(t) with E pi = fraction under the law of the score."""
+        """pi(t), with its constant fitted under the law of the score."""
         ...
 
     def inclusion_probabilities(self, scores: Array) -> Array:
-        """pi(t_i) with mean ``fraction`` over the realised scores, shape [N]."""
+        """pi(t_i), with its constant fitted to the realised scores, shape [N]."""
         ...
 
 
@@ -220,16 +220,12 @@ class TopSelection:
 
     keep: str
     fraction: float
+    reweight: ClassVar[bool] = False  # selected samples have pi = 1
 
     def __post_init__(self) -> None:
         if self.keep not in ("hard", "easy"):
             raise InvalidFieldError("selection.keep", self.keep, "'hard' or 'easy'")
         store(self, fraction=as_fraction("selection.fraction", self.fraction))
-
-    @property
-    def reweight(self) -> bool:
-        """Selected samples have pi = 1, so reweighting changes nothing."""
-        return False
 
     def law_rule(self, law: ScoreLaw) -> Rule:
         if self.fraction == 1:
@@ -250,3 +246,91 @@ class TopSelection:
         probabilities = np.zeros(scores.shape)
         probabilities[chosen] = 1.0
         return probabilities
+
+
+@dataclass(frozen=True)
+class BandSelection:
+    """Keep the samples with lower <= |t| <= upper outright; the fraction follows from the scores.
+
+    0 <= lower < upper, where upper may be inf. Scores are not clipped. Raises ValueError otherwise.
+
+    >>> BandSelection(lower=1.0, upper=2.0).inclusion_probabilities(np.array([3., -1.5, 0., 2.]))
+    array([0., 1., 0., 1.])
+    """
+
+    lower: float
+    upper: float
+    reweight: ClassVar[bool] = False  # selected samples have pi = 1
+
+    def __post_init__(self) -> None:
+        lower = as_non_negative("selection.lower", self.lower)
+        allowed = "a number above selection.lower, or inf"
+        upper = math.inf
+        if self.upper != math.inf:
+            upper = as_number("selection.upper", self.upper, allowed)
+        if upper <= lower:
+            raise InvalidFieldError("selection.upper", self.upper, allowed)
+        store(self, lower=lower, upper=upper)
+
+    def law_rule(self, law: ScoreLaw) -> Rule:
+        del law
+        ends = [k for k in (self.lower, self.upper) if 0 < k < math.inf]
+        return Rule(self.inclusion_probabilities, (*ends, *(-k for k in ends)))
+
+    def inclusion_probabilities(self, scores: Array) -> Array:
+        size = np.abs(scores)
+        return ((size >= self.lower) & (size <= self.upper)).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class TabulatedSelection:
+    """pi(t) linear between given nodes and constant beyond them; the fraction follows.
+
+    scores: two or more strictly increasing finite numbers. probabilities: one for each, in [0, 1],
+    not all zero. A jump is two nodes close together. Raises ValueError otherwise.
+
+    >>> rule = TabulatedSelection(scores=(0.0, 1.0), probabilities=(0.2, 1.0))
+    >>> [round(float(pi), 12) for pi in rule.inclusion_probabilities(np.array([-3.0, 0.5, 4.0]))]
+    [0.2, 0.6, 1.0]
+    """
+
+    scores: tuple[float, ...]
+    probabilities: tuple[float, ...]
+    reweight: bool = False
+
+    def __post_init__(self) -> None:
+        scores = as_numbers("selection.scores", self.scores)
+        probabilities = as_numbers("selection.probabilities", self.probabilities)
+        if len(scores) < 2 or any(b <= a for a, b in pairwise(scores)):
+            raise InvalidFieldError(
+                "selection.scores", self.scores, "two or more strictly increasing numbers"
+            )
+        if len(probabilities) != len(scores):
+            raise InvalidFieldError(
+                "selection.probabilities", self.probabilities, f"{len(scores)} numbers"
+            )
+        for k, probability in enumerate(probabilities):
+            if not 0 <= probability <= 1:
+                raise InvalidFieldError(
+                    f"selection.probabilities[{k}]", probability, "a probability in [0, 1]"
+                )
+        if max(probabilities) == 0:
+            raise InvalidFieldError(
+                "selection.probabilities", self.probabilities, "positive somewhere"
+            )
+        store(
+            self,
+            scores=scores,
+            probabilities=probabilities,
+            reweight=as_bool("selection.reweight", self.reweight),
+        )
+
+    def law_rule(self, law: ScoreLaw) -> Rule:
+        del law
+        return Rule(self.inclusion_probabilities, self.scores)
+
+    def inclusion_probabilities(self, scores: Array) -> Array:
+        return np.interp(scores, self.scores, self.probabilities)
+
+
+SELECTIONS = (RandomSelection, PowerSelection, TopSelection, BandSelection, TabulatedSelection)

@@ -18,6 +18,7 @@ from theory.nodes import Nodes
 from theory.quadrature import MAX_NOISE_PANELS, Quadrature, noise_panels
 from theory.saddle import (
     OrderParameters,
+    Resolution,
     Setting,
     fixed_point_map,
     moments,
@@ -68,37 +69,34 @@ def _unpack(u: Any) -> OrderParameters:
     return OrderParameters(u[:-2], jnp.exp(u[-2]), jnp.exp(u[-1]))
 
 
-@partial(jax.jit, static_argnames=("loss", "panel_width", "coarse_order", "fine_order"))
+@partial(jax.jit, static_argnames=("loss", "quadrature"))
 def _solve(
-    coarse: Nodes,
-    fine: Nodes,
-    setting: Setting,
-    loss: Loss,
-    panel_width: float,
-    coarse_order: int,
-    fine_order: int,
+    coarse: Nodes, fine: Nodes, setting: Setting, loss: Loss, quadrature: Quadrature
 ) -> tuple[Any, Any, Any, Any, Any]:
-    def displacement(u: Any, nodes: Nodes, order: int) -> Any:
+    def resolution(quadrature: Quadrature) -> Resolution:
+        return Resolution(quadrature.noise_panel_width, quadrature.order, quadrature.table_panels)
+
+    def displacement(u: Any, nodes: Nodes, quadrature: Quadrature) -> Any:
         x = _unpack(u)
-        m = moments(x, nodes, loss, panel_width, order)
+        m = moments(x, nodes, loss, resolution(quadrature))
         return _pack(fixed_point_map(x, m, setting)) - u
 
     def coarse_displacement(u: Any) -> Any:
-        return displacement(u, coarse, coarse_order)
+        return displacement(u, coarse, quadrature.coarser())
 
     start = jnp.zeros(setting.penalty.shape[0] + 2)
 
     def panels_for(u: Any) -> Any:
-        return noise_panels(panel_width * jnp.exp(-u[-2]))
+        return noise_panels(quadrature.noise_panel_width * loss.bend_width * jnp.exp(-u[-2]))
 
     def possible(u: Any) -> Any:
         return jnp.all(jnp.isfinite(u)) & (panels_for(u) < MAX_NOISE_PANELS)
 
     jacobian = jax.jacfwd(coarse_displacement)
     u, iterations = _fixed_point_then_newton(coarse_displacement, jacobian, possible, start)
-    u, _, more = _newton(lambda u: displacement(u, fine, fine_order), jacobian, u)
+    u, _, more = _newton(lambda u: displacement(u, fine, quadrature), jacobian, u)
     x = _unpack(u)
-    m = moments(x, fine, loss, panel_width, fine_order)
+    m = moments(x, fine, loss, resolution(quadrature))
     residual = jnp.max(jnp.abs(stationarity(x, m, setting)))
     size = jnp.maximum(1.0, jnp.maximum(x.alpha_perp**2, x.mu))
     return (
@@ -212,9 +210,7 @@ def solve(
             fine,
             setting,
             loss,
-            quadrature.noise_panel_width,
-            quadrature.refined(0.5).order,
-            quadrature.order,
+            quadrature,
         )
     )
     if panels >= MAX_NOISE_PANELS:

@@ -1,33 +1,91 @@
 """Surrogate models: the linear score t = beta_0 h + beta_s G_s + b_su given to every sample.
 
-G_s ~ N(0, 1) is the coordinate of x along the part of the surrogate orthogonal to e_0.
+G_s ~ N(0, 1) is the coordinate of x along e_s, the direction of the surrogate's error: the part of
+the surrogate orthogonal to e_0.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from theory.data import DataModel
-
-
-class Score(NamedTuple):
-    """Coefficients of the score t = beta_0 h + beta_s G_s + intercept."""
-
-    beta_0: float
-    beta_s: float
-    intercept: float
+from theory._validation import (
+    InvalidFieldError,
+    as_bool,
+    as_instance,
+    as_non_negative,
+    as_number,
+    as_positive,
+    store,
+)
+from theory.data import DATA_MODELS, DataModel
 
 
 @dataclass(frozen=True)
 class PerfectSurrogate:
-    """The surrogate that knows the truth: its score is the true index, t = <theta_0, x>.
+    """The surrogate that knows the truth: its score is the true logit or index, linear in h.
 
-    >>> from theory.data import F1, SingleIndex
-    >>> PerfectSurrogate().score(SingleIndex(F1, signal_norm=5.0))
-    Score(beta_0=5.0, beta_s=0.0, intercept=0.0)
+    Data whose true logit is not linear in h (clusters) have no perfect surrogate.
     """
 
-    def score(self, data: DataModel) -> Score:
-        return Score(beta_0=data.signal_norm, beta_s=0.0, intercept=0.0)
+
+@dataclass(frozen=True)
+class GivenSurrogate:
+    """A surrogate with known coefficients: t = beta_0 h + beta_s G_s + intercept.
+
+    beta_0, intercept: finite numbers; beta_s: a number >= 0; beta_0 and beta_s not both zero.
+    Raises ValueError on other values.
+
+    >>> GivenSurrogate(beta_0=2.75, beta_s=0.95)
+    GivenSurrogate(beta_0=2.75, beta_s=0.95, intercept=0.0)
+    """
+
+    beta_0: float
+    beta_s: float = 0.0
+    intercept: float = 0.0
+
+    def __post_init__(self) -> None:
+        store(
+            self,
+            beta_0=as_number("surrogate.beta_0", self.beta_0),
+            beta_s=as_non_negative("surrogate.beta_s", self.beta_s),
+            intercept=as_number("surrogate.intercept", self.intercept),
+        )
+        if self.beta_0 == 0 and self.beta_s == 0:
+            raise InvalidFieldError(
+                "surrogate.beta_0", self.beta_0, "non-zero where beta_s = 0: the score is constant"
+            )
 
 
-Surrogate = PerfectSurrogate
+@dataclass(frozen=True)
+class TrainedSurrogate:
+    """A logistic regression on its own labelled samples, independent of the pool.
+
+    samples_per_dimension: N_su/p > 0. ridge: lambda_su >= 0, relative to the mean loss.
+    fit_intercept: whether it has an intercept.
+    data: the law of its samples; None for that of the pool. Another law may differ in anything but
+        the direction e_0.
+    Its coefficients (beta_0, beta_s) are (alpha_0, alpha_perp) of the same theory, with every
+    sample kept; a simulation really fits it. Raises ValueError on other values.
+
+    >>> TrainedSurrogate(samples_per_dimension=8, ridge=0.01).ridge
+    0.01
+    """
+
+    samples_per_dimension: float
+    ridge: float
+    fit_intercept: bool = False
+    data: DataModel | None = None
+
+    def __post_init__(self) -> None:
+        if self.data is not None:
+            as_instance("surrogate.data", self.data, DATA_MODELS)
+        store(
+            self,
+            samples_per_dimension=as_positive(
+                "surrogate.samples_per_dimension", self.samples_per_dimension
+            ),
+            ridge=as_non_negative("surrogate.ridge", self.ridge),
+            fit_intercept=as_bool("surrogate.fit_intercept", self.fit_intercept),
+        )
+
+
+Surrogate = PerfectSurrogate | GivenSurrogate | TrainedSurrogate
+SURROGATES = (PerfectSurrogate, GivenSurrogate, TrainedSurrogate)

@@ -1,0 +1,65 @@
+"""Surrogate models at finite size: known coefficients, or a model really fitted to its own data."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulate.fit import fit
+from simulate.sample import draw_features
+from theory.losses import LogisticLoss
+from theory.prediction import score_of
+from theory.problem import Problem
+from theory.surrogate import TrainedSurrogate
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearSurrogate:
+    """theta_su = beta_0 e_0 + beta_s e_s with an intercept; error_direction: e_s, shape [p]."""
+
+    beta_0: float
+    beta_s: float
+    intercept: float
+    error_direction: Array
+
+    def scores(self, features: Array) -> Array:
+        """t = beta_0 h + beta_s G_s + intercept, shape [N]."""
+        scores = self.beta_0 * features[:, 0] + self.intercept
+        if self.beta_s:
+            scores = scores + self.beta_s * (features @ self.error_direction)
+        return np.asarray(scores)
+
+
+def draw_surrogate(
+    problem: Problem, dimension: int, generator: np.random.Generator
+) -> LinearSurrogate:
+    """The surrogate of a problem in p dimensions; a trained one is fitted to fresh samples.
+
+    A given error direction is, without loss of generality, the second coordinate axis.
+    """
+    surrogate = problem.surrogate
+    if not isinstance(surrogate, TrainedSurrogate):
+        score = score_of(problem)
+        direction = np.zeros(dimension)
+        direction[1] = 1.0
+        return LinearSurrogate(score.beta_0, score.beta_s, score.intercept, direction)
+    data = surrogate.data or problem.data
+    size = max(1, round(surrogate.samples_per_dimension * dimension))
+    features = draw_features(data, size, dimension, generator)
+    positive = generator.random(size) < data.label_probability(features[:, 0])
+    labels = np.where(positive, 1.0, -1.0)
+    trained = fit(
+        features,
+        labels,
+        np.ones(size),
+        size,
+        surrogate.ridge,
+        LogisticLoss(),
+        surrogate.fit_intercept,
+    )
+    rest = trained.coefficients.copy()
+    rest[0] = 0.0
+    beta_s = float(np.linalg.norm(rest))
+    return LinearSurrogate(float(trained.coefficients[0]), beta_s, trained.intercept, rest / beta_s)
