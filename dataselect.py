@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import theory
-from paper_repro import figure_2
+from paper_repro import figure_2, gaussian_mixture, validation
+from paper_repro.fraction_figure import agreement
 from simulate import process_pool
 
 app = typer.Typer(
@@ -44,8 +46,12 @@ class SchemeName(StrEnum):
     EASY = "easy"
 
 
+FIGURES = {module.FIGURE.name: module.FIGURE for module in (figure_2, gaussian_mixture)}
+
+
 class FigureName(StrEnum):
-    FIGURE_2 = figure_2.NAME
+    FIGURE_2 = figure_2.FIGURE.name
+    GAUSSIAN_MIXTURE = gaussian_mixture.FIGURE.name
 
 
 def _numbers(field: str, text: str) -> tuple[float, ...]:
@@ -119,25 +125,69 @@ def reproduce(
 ) -> None:
     """Reproduce a figure of the paper: picture, numbers and manifest under OUTPUT/FIGURE/."""
     console = Console()
-    scale = figure_2.FULL if full else figure_2.QUICK
-    directory = output / figure.value
-    directory.mkdir(parents=True, exist_ok=True)  # fail now, not after the computation
-    matplotlib.use("agg")
-    try:
-        with process_pool(workers) as executor, progress_report(console) as report:
-            results, files = figure_2.reproduce(directory, scale, seed, executor, report)
-    except KeyboardInterrupt:
-        print("interrupted: no result files were changed", file=sys.stderr)
-        raise typer.Exit(130) from None
+    chosen = FIGURES[figure.value]
+    scale = chosen.full if full else chosen.quick
+    with long_run(output / figure.value, workers, console) as (directory, executor, report):
+        results, files = chosen.reproduce(directory, scale, seed, executor, report)
 
     table = Table(title="Agreement of simulation with theory (misclassification)")
     for heading in ("labels", "ridge", "points", "largest |z|", "rms z"):
         table.add_column(heading, justify="right")
-    for model, ridge, points, worst, rms in figure_2.agreement(results):
+    for model, ridge, points, worst, rms in agreement(results):
         table.add_row(model, f"{ridge:g}", str(points), f"{worst:.2f}", f"{rms:.2f}")
     console.print(table)
+    _list_files(console, files)
+
+
+@app.command()
+def validate(
+    dimension: Annotated[int, typer.Option(min=2, help="Dimension p.")] = 800,
+    repeats: Annotated[int, typer.Option(min=2, help="Data sets for each problem.")] = 20,
+    problems: Annotated[int, typer.Option(min=1, max=500, help="How many problems.")] = 64,
+    output: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("results"),
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+) -> None:
+    """Hold simulation against theory on problems of every kind; fails where they disagree."""
+    console = Console()
+    with long_run(output / validation.NAME, workers, console) as (directory, executor, report):
+        results, files = validation.validate(
+            directory, dimension, repeats, problems, executor, report
+        )
+    worst = abs(results.z).max("quantity").fillna(0)
+    for k in worst.argsort().values:
+        row = results.isel(problem=k)
+        scores = "  ".join(
+            f"{name} {float(row.z.sel(quantity=name)):+.2f}" for name in results["quantity"].values
+        )
+        console.print(f"{scores}  {row.problem.item()}", soft_wrap=True, highlight=False)
+    rms = ((results.z**2).mean("problem") ** 0.5).to_series()
+    console.print("rms z: " + ", ".join(f"{name} {value:.2f}" for name, value in rms.items()))
+    console.print(
+        f"largest |z|: {float(worst.max()):.2f}; fits that failed: {int(results.failed_fits.sum())}"
+    )
+    _list_files(console, files)
+    if float(worst.max()) > 4 or rms.max() > 1.3 or results.theory.isnull().any():
+        raise typer.Exit(1)
+
+
+def _list_files(console: Console, files: list[Path]) -> None:
     for path in files:
         console.print(f"wrote {path}", soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def long_run(
+    directory: Path, workers: int, console: Console
+) -> Iterator[tuple[Path, Executor, Callable[[int, int], None]]]:
+    """A results directory, worker processes and a progress report; an interrupt is one line."""
+    directory.mkdir(parents=True, exist_ok=True)  # fail now, not after the computation
+    matplotlib.use("agg")
+    try:
+        with process_pool(workers) as executor, progress_report(console) as report:
+            yield directory, executor, report
+    except KeyboardInterrupt:
+        print("interrupted: no result files were changed", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import os
 
 import numpy as np
 
-from paper_repro.figure_2 import LABEL_MODELS, base_problem
+from paper_repro import figure_2
 from simulate import estimate_all, process_pool
 from theory import predict_all
 from theory.sweep import grid
@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Simulation against theory at growing dimension.")
     parser.add_argument("--repeats-at-400", type=int, default=80, help="data sets at p = 400")
     base = parser.parse_args().repeats_at_400
-    problems = [p for link in LABEL_MODELS.values() for p in grid(base_problem(link), AXES)]
+    problems = [p for c in figure_2.FIGURE.columns.values() for p in grid(c.problem, AXES)]
     predictions = predict_all(problems)
     print("    p  sets quantity            mean gap  relative  mean z  rms z")
     with process_pool(os.cpu_count() or 1) as executor:

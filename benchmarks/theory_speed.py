@@ -15,7 +15,6 @@ from pathlib import Path
 
 from paper_repro import figure_2
 from theory import Problem, predict_all
-from theory.sweep import grid
 
 FRESH = """
 import time
@@ -28,8 +27,7 @@ print(time.perf_counter() - began)
 
 def problems() -> list[Problem]:
     """The 330 points of figure 2."""
-    links = figure_2.LABEL_MODELS.values()
-    return [p for link in links for p in grid(figure_2.base_problem(link), figure_2.AXES)]
+    return figure_2.FIGURE.problems
 
 
 def fresh_process(cache: str) -> float:

@@ -1,5 +1,6 @@
 """Figures of theory and simulation."""
 
+from figures.agreement import z_score_plot
 from figures.overlay import fraction_panels
 
-__all__ = ["fraction_panels"]
+__all__ = ["fraction_panels", "z_score_plot"]

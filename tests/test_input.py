@@ -43,7 +43,7 @@ WRONG: list[tuple[Callable[[], object], str, str]] = [
     (lambda: problem(data="f1"), "data = 'f1'", "SingleIndex"),
     (lambda: problem(selection=0.5), "selection = 0.5", "PowerSelection"),
     (lambda: problem(surrogate=None), "surrogate = None", "PerfectSurrogate"),
-    (lambda: problem(loss="logistic"), "loss = 'logistic'", "LogisticLoss"),
+    (lambda: problem(loss="logistic"), "loss = 'logistic'", "Loss"),
     (lambda: RandomSelection(0.0), "selection.fraction = 0.0", "(0, 1]"),
     (lambda: RandomSelection(1.01), "selection.fraction = 1.01", "(0, 1]"),
     (lambda: PowerSelection(math.nan, 0.5), "selection.alpha = nan", "finite"),

@@ -79,7 +79,7 @@ def test_noise_expectation_resolves_bends(alpha_perp: float) -> None:
     z_0 = np.array([-20.0, 0.0, 0.7])
     quadrature = Quadrature()
     (values,) = gaussian_expectation(
-        lambda g: (jnp.logaddexp(0.0, z_0 + alpha_perp * g[:, None]),),
+        lambda g: (jnp.logaddexp(0.0, z_0 + alpha_perp * g),),
         1,
         z_0.shape,
         quadrature.noise_panel_width / alpha_perp,

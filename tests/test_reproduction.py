@@ -10,16 +10,17 @@ import xarray as xr
 
 from figures import fraction_panels
 from paper_repro import figure_2
+from paper_repro.fraction_figure import Scale, agreement
 from paper_repro.results import write_whole
 from theory import F1, PowerSelection, Problem, SingleIndex, predict
 
-SMALL = figure_2.Scale(dimension=20, repeats=2)
+SMALL = Scale(dimension=20, repeats=2)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, xr.Dataset]:
     directory = tmp_path_factory.mktemp("figure-2")
-    results, files = figure_2.reproduce(directory, SMALL, seed=3)
+    results, files = figure_2.FIGURE.reproduce(directory, SMALL, seed=3)
     assert {f.name for f in files} == {f.name for f in directory.iterdir()}
     return directory, results
 
@@ -43,7 +44,7 @@ def test_results_are_the_theory_and_a_full_simulation(run: tuple[Path, xr.Datase
     point = results.sel(label_model="f1", ridge=0.01, alpha=0.5, fraction=0.3)
     problem = Problem(SingleIndex(F1, 5.0), PowerSelection(0.5, 0.3), 0.01, 6870 / 3000)
     assert float(point.theory_misclassification) == predict(problem).misclassification
-    rows = figure_2.agreement(results)
+    rows = agreement(results)
     assert [(model, ridge) for model, ridge, *_ in rows] == [
         (model, ridge) for model in ("f1", "f2") for ridge in (0.1, 0.01, 0.001)
     ]

@@ -9,11 +9,11 @@ from scipy.special import expit
 from simulate.sample import stream
 from simulate.subset import draw_subset
 from theory import PowerSelection, RandomSelection, TopSelection
-from theory.selection import ScoreLaw, Selection
+from theory.selection import ScoreLaw
 
 LAW = ScoreLaw((0.0,), (1.0,), 5.0)
 SCORES = 5.0 * stream(0, "features").standard_normal(200_000)
-SCHEMES: list[Selection] = [
+SCHEMES: list[RandomSelection | PowerSelection | TopSelection] = [
     RandomSelection(0.3),
     *(PowerSelection(a, g) for a in (-40.0, -1.0, -0.5, 0.5, 1.0, 8.0) for g in (0.05, 0.6, 1.0)),
     PowerSelection(-1.0, 0.05, score_clip=math.inf),
@@ -24,7 +24,9 @@ SCHEMES: list[Selection] = [
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=str)
-def test_fraction_is_met_under_the_law_and_on_scores(scheme: Selection) -> None:
+def test_fraction_is_met_under_the_law_and_on_scores(
+    scheme: RandomSelection | PowerSelection | TopSelection,
+) -> None:
     rule = scheme.law_rule(LAW)
     assert LAW.expect(rule.probability, rule.kinks) == pytest.approx(scheme.fraction, abs=1e-9)
     realised = scheme.inclusion_probabilities(SCORES)

@@ -131,4 +131,4 @@ def test_simulation_agrees_with_theory(name: str) -> None:
         predicted = getattr(theory, quantity)
         bias = abs(predicted) / 250
         assert abs(mean.mean - predicted) <= 4.5 * mean.standard_error + bias, quantity
-    assert simulation.fraction.mean == pytest.approx(problem.selection.fraction, abs=0.01)
+    assert simulation.fraction.mean == pytest.approx(theory.fraction, abs=0.01)

@@ -12,7 +12,7 @@ from scipy.optimize import brentq, minimize
 from scipy.special import expit
 from scipy.stats import norm
 
-from paper_repro.figure_2 import AXES, base_problem
+from paper_repro import figure_2
 from tests.problems import BOTH_LINKS, DELTA, power_problem
 from theory import (
     F1,
@@ -33,9 +33,8 @@ from theory import (
     predict_all,
 )
 from theory.selection import Selection
-from theory.sweep import grid
 
-FIGURE_2 = [p for link in BOTH_LINKS.values() for p in grid(base_problem(link), AXES)]
+FIGURE_2 = figure_2.FIGURE.problems
 
 
 def assert_same(a: Prediction, b: Prediction, tolerance: float = 1e-9) -> None:

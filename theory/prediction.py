@@ -127,7 +127,7 @@ def score_of(problem: Problem, quadrature: Quadrature | None = None) -> Score:
     >>> problem = Problem(SingleIndex(F1, 5.0), RandomSelection(0.5), 0.1, 2.0, surrogate)
     >>> score = score_of(problem)
     >>> round(score.beta_0, 2), round(score.beta_s, 2)
-    (2.74, 0.94)
+    (2.74, 0.93)
     """
     surrogate = problem.surrogate
     if isinstance(surrogate, GivenSurrogate):

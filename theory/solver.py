@@ -5,6 +5,7 @@ Newton's method, with the Jacobian of the coarse ones, finishes. Everything is c
 shape of the nodes.
 """
 
+import math
 from enum import Enum
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from theory.losses import Loss
 from theory.nodes import Nodes
@@ -25,6 +27,8 @@ from theory.saddle import (
     stationarity,
 )
 
+Array = NDArray[np.float64]
+
 
 class Status(Enum):
     """How a solve ended; the value says what it means and what to do next."""
@@ -35,15 +39,15 @@ class Status(Enum):
         " solution exists (without ridge, separable data have none)"
     )
     NOT_RESOLVED = (
-        "alpha_perp grew too large for the quadrature over the noise: either there is no finite"
-        " solution (separable data without ridge), or a larger ridge is needed"
+        "the quadrature cannot resolve the solution; try a larger ridge or a finer Quadrature"
+        " (without ridge, separable data have no finite solution)"
     )
 
 
 class Solution(NamedTuple):
     """A solved point: order parameters, largest residual of the printed equations, iterations."""
 
-    coefficients: np.ndarray[Any, np.dtype[np.float64]]
+    coefficients: Array
     alpha_perp: float
     mu: float
     residual: float
@@ -53,6 +57,16 @@ class Solution(NamedTuple):
 
 RESIDUAL_TOLERANCE = 1e-10
 """Largest allowed residual of the printed equations, relative to their largest term if above 1."""
+
+QUADRATURE_TOLERANCE = 1e-2
+"""Largest allowed change of a packed solution between nodes at half order and at full order.
+
+The error at full order is far smaller: Gaussian rules converge geometrically.
+"""
+
+LADDER_TOP = 1.0
+LADDER_STEP = math.log(10)
+"""The ridge from which a failed solve starts again, and the ratio (as a logarithm) of its steps."""
 
 COARSE_TOLERANCE = 1e-9
 NEWTON_TOLERANCE = 1e-14
@@ -71,8 +85,10 @@ def _unpack(u: Any) -> OrderParameters:
 
 @partial(jax.jit, static_argnames=("loss", "quadrature"))
 def _solve(
-    coarse: Nodes, fine: Nodes, setting: Setting, loss: Loss, quadrature: Quadrature
+    start: Any, coarse: Nodes, fine: Nodes, setting: Setting, loss: Loss, quadrature: Quadrature
 ) -> tuple[Any, Any, Any, Any, Any]:
+    """Packed solution, residual, distance to the coarse one, panels over G, iterations."""
+
     def resolution(quadrature: Quadrature) -> Resolution:
         return Resolution(quadrature.noise_panel_width, quadrature.order, quadrature.table_panels)
 
@@ -84,8 +100,6 @@ def _solve(
     def coarse_displacement(u: Any) -> Any:
         return displacement(u, coarse, quadrature.coarser())
 
-    start = jnp.zeros(setting.penalty.shape[0] + 2)
-
     def panels_for(u: Any) -> Any:
         return noise_panels(quadrature.noise_panel_width * loss.bend_width * jnp.exp(-u[-2]))
 
@@ -93,19 +107,13 @@ def _solve(
         return jnp.all(jnp.isfinite(u)) & (panels_for(u) < MAX_NOISE_PANELS)
 
     jacobian = jax.jacfwd(coarse_displacement)
-    u, iterations = _fixed_point_then_newton(coarse_displacement, jacobian, possible, start)
-    u, _, more = _newton(lambda u: displacement(u, fine, quadrature), jacobian, u)
+    near, iterations = _fixed_point_then_newton(coarse_displacement, jacobian, possible, start)
+    u, _, more = _newton(lambda u: displacement(u, fine, quadrature), jacobian, near)
     x = _unpack(u)
     m = moments(x, fine, loss, resolution(quadrature))
     residual = jnp.max(jnp.abs(stationarity(x, m, setting)))
-    size = jnp.maximum(1.0, jnp.maximum(x.alpha_perp**2, x.mu))
-    return (
-        x,
-        residual,
-        size,
-        iterations + more,
-        panels_for(u),
-    )
+    moved = jnp.max(jnp.abs(u - near) / (1 + jnp.abs(u)))
+    return u, residual, moved, panels_for(u), iterations + more
 
 
 def _fixed_point_then_newton(
@@ -203,27 +211,48 @@ def _size(step: Any) -> Any:
 def solve(
     coarse: Nodes, fine: Nodes, setting: Setting, loss: Loss, quadrature: Quadrature
 ) -> Solution:
-    """Solve one problem; never raises for lack of convergence, see ``Solution.status``."""
-    x, residual, size, iterations, panels = jax.device_get(
-        _solve(
-            coarse,
-            fine,
-            setting,
-            loss,
-            quadrature,
+    """Solve one problem; never raises for lack of convergence, see ``Solution.status``.
+
+    Where the cold start fails, the ridge is lowered to its value step by step, each solution
+    starting the next.
+    """
+    cold = np.zeros(setting.penalty.size + 2)
+    solution, _ = _solve_from(cold, coarse, fine, setting, loss, quadrature)
+    if solution.status is Status.CONVERGED or not 0 < setting.ridge < LADDER_TOP:
+        return solution
+    u = cold
+    steps = math.ceil(math.log(LADDER_TOP / setting.ridge) / LADDER_STEP)
+    for k in range(steps, -1, -1):
+        factor = math.exp(k * math.log(LADDER_TOP / setting.ridge) / steps)
+        step = Setting(
+            setting.penalty * factor, setting.ridge * factor, setting.samples_per_dimension
         )
+        solution, u = _solve_from(u, coarse, fine, step, loss, quadrature)
+        if solution.status is not Status.CONVERGED:
+            break
+    return solution
+
+
+def _solve_from(
+    start: Array,
+    coarse: Nodes,
+    fine: Nodes,
+    setting: Setting,
+    loss: Loss,
+    quadrature: Quadrature,
+) -> tuple[Solution, Array]:
+    """One solve from a packed start; returns the solution and its packed form."""
+    u, residual, moved, panels, iterations = jax.device_get(
+        _solve(start, coarse, fine, setting, loss, quadrature)
     )
-    if panels >= MAX_NOISE_PANELS:
+    alpha_perp, mu = np.exp(u[-2:])
+    if panels >= MAX_NOISE_PANELS or moved > QUADRATURE_TOLERANCE:
         status = Status.NOT_RESOLVED
-    elif not residual <= RESIDUAL_TOLERANCE * size:
+    elif not residual <= RESIDUAL_TOLERANCE * max(1.0, alpha_perp**2, mu):
         status = Status.NOT_CONVERGED
     else:
         status = Status.CONVERGED
-    return Solution(
-        np.asarray(x.coefficients),
-        float(x.alpha_perp),
-        float(x.mu),
-        float(residual),
-        int(iterations),
-        status,
+    solution = Solution(
+        u[:-2], float(alpha_perp), float(mu), float(residual), int(iterations), status
     )
+    return solution, u

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from theory._validation import InvalidFieldError
 from theory.prediction import Prediction, predict_all
 from theory.problem import Problem
 from theory.quadrature import Quadrature
@@ -37,23 +38,42 @@ PARAMETERS: dict[str, tuple[str, str]] = {
 """Axes of a sweep: long name and symbol in the paper; all dimensionless."""
 
 
-def grid(problem: Problem, axes: Mapping[str, Sequence[Any]]) -> list[Problem]:
+Axes = Mapping[Any, Sequence[Any]]
+"""Values by dotted field name, or tuples of values by a tuple of names that vary together."""
+
+
+def grid(problem: Problem, axes: Axes) -> list[Problem]:
     """Every combination of the axes' values, the last axis varying fastest."""
-    names = list(axes)
+    changes = [
+        [dict(zip(_names(axis), _tuple(axis, value), strict=True)) for value in values]
+        for axis, values in axes.items()
+    ]
     return [
-        problem.replace(dict(zip(names, values, strict=True)))
-        for values in itertools.product(*axes.values())
+        problem.replace({name: value for change in combination for name, value in change.items()})
+        for combination in itertools.product(*changes)
     ]
 
 
-def sweep(
-    problem: Problem, axes: Mapping[str, Sequence[Any]], quadrature: Quadrature | None = None
-) -> xr.Dataset:
+def _names(axis: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (axis,) if isinstance(axis, str) else tuple(axis)
+
+
+def _tuple(axis: str | tuple[str, ...], value: Any) -> tuple[Any, ...]:
+    """The values of one step along an axis, one for each of its names."""
+    if isinstance(axis, str):
+        return (value,)
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != len(axis):
+        raise InvalidFieldError("axis", value, f"{len(axis)} values, one each for {axis}")
+    return tuple(value)
+
+
+def sweep(problem: Problem, axes: Axes, quadrature: Quadrature | None = None) -> xr.Dataset:
     """Predict over every combination of the axes' values.
 
     problem: the fields that no axis changes.
     axes: values by dotted field name; each becomes a dimension named by the name's last part, in
-        the order given. Values that are not numbers are labelled by their text.
+        the order given. A tuple of names takes tuples of values, which vary together along one
+        dimension named after all of them. Values that are not numbers are labelled by their text.
     Returns a dataset with every quantity of a Prediction, its unit and symbol, and the problem in
     the attributes. Points that could not be solved are NaN, with the reason in ``status``.
     Raises ValueError, before computing anything, for a field or value that a Problem refuses.
@@ -68,21 +88,24 @@ def sweep(
     return labelled(problem, axes, predict_all(problems, quadrature))
 
 
-def labelled(
-    problem: Problem, axes: Mapping[str, Sequence[Any]], predictions: Iterable[Prediction]
-) -> xr.Dataset:
+def labelled(problem: Problem, axes: Axes, predictions: Iterable[Prediction]) -> xr.Dataset:
     """Arrange predictions of ``grid(problem, axes)`` as a labelled dataset."""
     predictions = list(predictions)
-    dims = [name.rpartition(".")[2] for name in axes]
-    shape = [len(values) for values in axes.values()]
+    dims = ["_".join(_short(name) for name in _names(axis)) for axis in axes]
+    if len(set(dims)) < len(dims):
+        raise InvalidFieldError("axes", list(axes), "axes with distinct last names")
+    shape = [len(steps) for steps in axes.values()]
+    coordinates: dict[str, xr.Variable] = {}
+    for dim, (axis, steps) in zip(dims, axes.items(), strict=True):
+        columns = zip(*(_tuple(axis, value) for value in steps), strict=True)
+        for name, column in zip(_names(axis), columns, strict=True):
+            coordinates[_short(name)] = _coordinate(dim, _short(name), column)
     dataset = xr.Dataset(
-        coords={
-            dim: _coordinate(dim, values) for dim, values in zip(dims, axes.values(), strict=True)
-        },
+        coords=coordinates,
         attrs={"problem": repr(problem), "source": "asymptotic theory"},
     )
     for name, (long_name, symbol, unit) in QUANTITIES.items():
-        if name not in dims:
+        if name not in coordinates:
             values = np.array([getattr(p, name) for p in predictions]).reshape(shape)
             attributes = {"long_name": long_name, "symbol": symbol, "units": unit}
             dataset[name] = (dims, values, attributes)
@@ -91,8 +114,12 @@ def labelled(
     return dataset
 
 
-def _coordinate(dim: str, values: Sequence[Any]) -> xr.Variable:
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _coordinate(dim: str, name: str, values: Sequence[Any]) -> xr.Variable:
     numeric = all(isinstance(v, int | float | np.number) for v in values)
     labels = np.array([float(v) if numeric else str(v) for v in values])
-    long_name, symbol = PARAMETERS.get(dim, (dim, ""))
+    long_name, symbol = PARAMETERS.get(name, (name, ""))
     return xr.Variable((dim,), labels, {"long_name": long_name, "symbol": symbol, "units": "1"})
