@@ -1,11 +1,15 @@
-"""Time the 330 points of figure 2: the first call of a fresh process apart from later ones.
+"""Time the theory: the first call of a fresh process apart from later ones, for each kernel.
 
     python benchmarks/theory_speed.py
 
-A fresh process is measured twice, with and without the compilation cache on disk.
+A fresh process is measured twice, with and without the compilation cache on disk. Then come the
+median of later calls, points per second, the largest residual, the change of misclassification
+when every quadrature's nodes are doubled, and the peak memory. Reweighted selection is timed on a
+part of its grid.
 """
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -14,29 +18,48 @@ import time
 from pathlib import Path
 
 from paper_repro import figure_2
-from theory import Problem, predict_all
+from paper_repro.fraction_figure import AXES
+from theory import (
+    F1,
+    GivenSurrogate,
+    PowerSelection,
+    Problem,
+    Quadrature,
+    SingleIndex,
+    Status,
+    predict_all,
+)
+from theory.sweep import grid
 
 FRESH = """
 import time
 began = time.perf_counter()
-from theory_speed import predict_all, problems
-predict_all(problems())
+from theory_speed import KERNELS, predict_all
+predict_all(KERNELS[{kernel!r}])
 print(time.perf_counter() - began)
 """
 
+FIGURE_7 = Problem(
+    data=SingleIndex(F1, signal_norm=5.0),
+    surrogate=GivenSurrogate(2.75, 0.95),
+    selection=PowerSelection(alpha=0.0, fraction=1.0),
+    ridge=0.01,
+    samples_per_dimension=34345 / 932,
+)
 
-def problems() -> list[Problem]:
-    """The 330 points of figure 2."""
-    return figure_2.FIGURE.problems
+KERNELS = {
+    "perfect (figure 2)": figure_2.FIGURE.problems,
+    "imperfect (figure 7)": grid(FIGURE_7, AXES),
+    "imperfect, reweighted": grid(FIGURE_7.replace({"selection.reweight": True}), AXES)[3::12],
+}
 
 
-def fresh_process(cache: str) -> float:
-    """Seconds from the start of the imports to the last of the 330 points."""
-    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
+def fresh_process(kernel: str, cache: str) -> float:
+    """Seconds from the start of the imports to the last point."""
     done = subprocess.run(
-        [sys.executable, "-c", FRESH],
+        [sys.executable, "-c", FRESH.format(kernel=kernel)],
         cwd=Path(__file__).parent,
-        env=environment,
+        env=os.environ | {"JAX_COMPILATION_CACHE_DIR": cache},
         capture_output=True,
         text=True,
         check=True,
@@ -45,21 +68,28 @@ def fresh_process(cache: str) -> float:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as cache:
-        print(f"fresh process, nothing compiled:    {fresh_process(cache):6.2f} s")
-        print(f"fresh process, compiled before:     {fresh_process(cache):6.2f} s")
-    points = problems()
-    times = []
-    for _ in range(6):
-        began = time.perf_counter()
-        predictions = predict_all(points)
-        times.append(time.perf_counter() - began)
-    later = statistics.median(times[1:])
-    print(f"this process, first call:           {times[0]:6.2f} s")
-    print(
-        f"this process, median of later five: {later:6.2f} s  ({len(points) / later:.0f} points/s)"
-    )
-    print(f"largest residual: {max(p.residual for p in predictions):.1e}")
+    for kernel, points in KERNELS.items():
+        print(f"{kernel}: {len(points)} points")
+        with tempfile.TemporaryDirectory() as cache:
+            print(f"  fresh process, nothing compiled  {fresh_process(kernel, cache):8.2f} s")
+            print(f"  fresh process, compiled before   {fresh_process(kernel, cache):8.2f} s")
+        times = []
+        for _ in range(4):
+            began = time.perf_counter()
+            predictions = predict_all(points)
+            times.append(time.perf_counter() - began)
+        later = statistics.median(times[1:])
+        print(f"  first call in this process       {times[0]:8.2f} s")
+        print(f"  median of later calls            {later:8.2f} s, {len(points) / later:.0f}/s")
+        failed = sum(p.status is not Status.CONVERGED for p in predictions)
+        print(f"  not converged                    {failed:8d}")
+        print(f"  largest residual                 {max(p.residual for p in predictions):8.1e}")
+        doubled = predict_all(points, Quadrature().refined(2))
+        pairs = zip(predictions, doubled, strict=True)
+        moved = max(abs(a.misclassification - b.misclassification) for a, b in pairs)
+        print(f"  moved by doubled nodes           {moved:8.1e}")
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"  peak memory so far               {memory:8.2f} GB", flush=True)
 
 
 if __name__ == "__main__":

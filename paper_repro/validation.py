@@ -23,6 +23,7 @@ from theory import (
     LogisticLoss,
     PerfectSurrogate,
     PowerSelection,
+    Prediction,
     Problem,
     RandomSelection,
     SingleIndex,
@@ -110,16 +111,16 @@ def validate(
     began = time.perf_counter()
     drawn = problems(count)
     futures = {
-        executor.submit(estimate, problem, dimension, repeats, seed): seed
+        executor.submit(_both, problem, dimension, repeats, seed): seed
         for seed, problem in enumerate(drawn)
     }
-    predictions = predict_all(drawn)
-    estimates: dict[int, Estimate] = {}
+    answers: dict[int, tuple[Prediction, Estimate]] = {}
     for done, future in enumerate(as_completed(futures), start=1):
-        estimates[futures[future]] = future.result()
+        answers[futures[future]] = future.result()
         if progress is not None:
             progress(done, len(futures))
-    simulated = [[getattr(estimates[k], q) for q in QUANTITIES] for k in range(len(drawn))]
+    predictions, estimates = zip(*(answers[k] for k in range(len(drawn))), strict=True)
+    simulated = [[getattr(e, q) for q in QUANTITIES] for e in estimates]
     theory = np.array([[getattr(p, q) for q in QUANTITIES] for p in predictions])
     mean = np.array([[m.mean for m in row] for row in simulated])
     error = np.array([[m.standard_error for m in row] for row in simulated])
@@ -130,7 +131,7 @@ def validate(
             "simulation": (dims, mean),
             "standard_error": (dims, error),
             "z": (dims, _z_scores(mean - theory, error)),
-            "failed_fits": ("problem", [estimates[k].failed_fits for k in range(len(drawn))]),
+            "failed_fits": ("problem", [e.failed_fits for e in estimates]),
         },
         coords={"problem": [repr(p) for p in drawn], "quantity": list(QUANTITIES)},
         attrs={"title": "Simulation against theory", "dimension": dimension, "repeats": repeats},
@@ -141,6 +142,12 @@ def validate(
     settings = {"dimension": dimension, "data_sets": repeats, "problems": len(drawn)}
     manifest = describe_run(0, time.perf_counter() - began, settings)
     return results, write_results(directory, NAME, results, figure, manifest)
+
+
+def _both(problem: Problem, dimension: int, repeats: int, seed: int) -> tuple[Prediction, Estimate]:
+    """Theory and simulation of one problem; theory that fails is NaN."""
+    (prediction,) = predict_all([problem])
+    return prediction, estimate(problem, dimension, repeats, seed)
 
 
 def _z_scores(gap: np.ndarray, error: np.ndarray) -> np.ndarray:

@@ -10,17 +10,27 @@ from simulate import estimate
 from tests.problems import power_problem
 from theory import (
     F1,
+    BandSelection,
+    GaussianClusters,
+    GaussianMixture,
+    GivenSurrogate,
     InvalidFieldError,
     PowerSelection,
     Problem,
     Quadrature,
     RandomSelection,
     SingleIndex,
+    SmoothedHingeLoss,
     StepLink,
+    TabulatedSelection,
     TopSelection,
+    TrainedSurrogate,
+    predict,
+    sweep,
 )
 
 DATA = SingleIndex(F1, 5.0)
+CLUSTERS = GaussianClusters((-2.0, 0.0, 2.0), (0.25, 0.5, 0.25), (1.0, 0.0, 1.0))
 
 
 def problem(**fields: Any) -> Problem:
@@ -59,6 +69,25 @@ WRONG: list[tuple[Callable[[], object], str, str]] = [
     (lambda: StepLink((0.0,), (0.1, 1.2)), "levels[1] = 1.2", "[0, 1]"),
     (lambda: StepLink((0.0,), (0.1,)), "levels = (0.1,)", "one more value"),
     (lambda: StepLink(0.0, (0.1, 0.2)), "thresholds = 0.0", "sequence"),  # type: ignore[arg-type]
+    (lambda: BandSelection(2.0, 1.0), "selection.upper = 1.0", "above selection.lower"),
+    (lambda: BandSelection(-1.0, 1.0), "selection.lower = -1.0", ">= 0"),
+    (lambda: TabulatedSelection((1.0, 0.0), (0.1, 0.2)), "(1.0, 0.0)", "increasing"),
+    (lambda: TabulatedSelection((0.0, 1.0), (0.1, 1.2)), "probabilities[1] = 1.2", "[0, 1]"),
+    (lambda: TabulatedSelection((0.0, 1.0), (0.1,)), "probabilities", "2 numbers"),
+    (lambda: TabulatedSelection((0.0, 1.0), (0.0, 0.0)), "probabilities", "positive somewhere"),
+    (lambda: predict(problem(selection=BandSelection(90.0, 95.0))), "90.0", "keeps samples"),
+    (lambda: GivenSurrogate(0.0, 0.0), "beta_0 = 0.0", "non-zero"),
+    (lambda: GivenSurrogate(1.0, -0.1), "beta_s = -0.1", ">= 0"),
+    (lambda: TrainedSurrogate(0.0, 0.1), "surrogate.samples_per_dimension = 0.0", "> 0"),
+    (lambda: TrainedSurrogate(1.0, 0.1, data="f1"), "surrogate.data = 'f1'", "SingleIndex"),  # type: ignore[arg-type]
+    (lambda: problem(data=CLUSTERS), "surrogate = PerfectSurrogate()", "GivenSurrogate"),
+    (lambda: GaussianMixture(0.0), "mean_norm = 0.0", "> 0"),
+    (lambda: GaussianMixture(1.0, 1.0), "positive_fraction = 1.0", "(0, 1)"),
+    (lambda: GaussianMixture(1.0, label_noise=0.6), "label_noise = 0.6", "[0, 0.5]"),
+    (lambda: GaussianClusters((0.0, 1.0), (0.5, 0.6), (0, 1)), "weights = (0.5, 0.6)", "sum to 1"),
+    (lambda: SmoothedHingeLoss(0.0), "loss.width = 0.0", "> 0"),
+    (lambda: sweep(problem(), {"ridg": [0.1]}), "'ridg'", "one of ridge"),
+    (lambda: sweep(problem(), {("ridge", "data.signal_norm"): [(0.1,)]}), "(0.1,)", "2 values"),
     (lambda: Quadrature(order=1), "quadrature.order = 1", ">= 2"),
     (lambda: problem().replace({"rigde": 0.1}), "'rigde'", "ridge"),
     (

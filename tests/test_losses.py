@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from theory.losses import LogisticLoss, proximal_point
+from theory.losses import (
+    HingeLoss,
+    LogisticLoss,
+    Loss,
+    SmoothedHingeLoss,
+    SquaredLoss,
+    proximal_point,
+)
 
 LOSS = LogisticLoss()
 
@@ -41,3 +48,36 @@ def test_proximal_point_derivatives_match_differences(eta: float) -> None:
         assert float(by_margin) == pytest.approx(float(rise) / (2 * step), rel=1e-5, abs=1e-8)
         rise = LOSS.prox(margin, eta * (1 + step)) - LOSS.prox(margin, eta * (1 - step))
         assert float(by_eta) == pytest.approx(float(rise) / (2 * step * eta), rel=1e-5, abs=1e-7)
+
+
+OTHERS: list[Loss] = [SquaredLoss(), SmoothedHingeLoss(0.5, corner=1.2), HingeLoss()]
+
+
+@pytest.mark.parametrize("loss", OTHERS, ids=str)
+@pytest.mark.parametrize("eta", [1e-3, 0.3, 1.0, 50.0])
+def test_prox_minimises_its_objective(loss: Loss, eta: float) -> None:
+    """Against a direct search over a fine grid around the answer."""
+    margins = np.linspace(-2 - 2 * eta, 3, 61)
+    v = np.asarray(loss.prox(margins, eta))
+    least = np.asarray(eta * loss.value(v) + (v - margins) ** 2 / 2)
+    for shift in (-1.0, -1e-2, -1e-4, 1e-4, 1e-2, 1.0):
+        moved = v + shift
+        assert np.all(least <= eta * loss.value(moved) + (moved - margins) ** 2 / 2 + 1e-14)
+
+
+@pytest.mark.parametrize("loss", [LogisticLoss(), *OTHERS], ids=str)
+@pytest.mark.parametrize("eta", [0.1, 3.0])
+def test_contraction_is_one_minus_the_slope_of_the_prox(loss: Loss, eta: float) -> None:
+    margins = np.linspace(-6.03, 4.04, 40)
+    kinks = np.array([float(k) for k in loss.kinks(eta)])
+    margins = margins[np.all(np.abs(margins[:, None] - kinks) > 1e-3, axis=1)]
+    step = 1e-6
+    rise = (loss.prox(margins + step, eta) - loss.prox(margins - step, eta)) / (2 * step)
+    found = loss.contraction(loss.prox(margins, eta), margins, eta)
+    np.testing.assert_allclose(found, 1 - np.asarray(rise), atol=1e-8)
+
+
+def test_smoothed_hinge_approaches_the_hinge() -> None:
+    margins = np.linspace(-2, 3, 101)
+    gap = np.abs(HingeLoss().smoothed(0.01).value(margins) - HingeLoss().value(margins))
+    assert gap.max() <= 0.005 + 1e-15

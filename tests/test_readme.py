@@ -1,25 +1,35 @@
-"""The README's example prints what it says it prints."""
+"""The examples of the README and the documentation print what they say they print."""
 
 import contextlib
 import io
 import re
+import sys
+import types
 from pathlib import Path
 
-README = Path(__file__).parent.parent / "README.md"
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", "docs/adding-a-loss.md"]
 
 
-def test_example_prints_its_numbers() -> None:
-    text = README.read_text(encoding="utf-8")
-    found = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", text, flags=re.DOTALL)
-    assert found is not None
-    code, expected = found.groups()
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(code, str(README), "exec"), {"__name__": "readme"})
-    assert printed.getvalue() == expected
+@pytest.mark.parametrize("page", PAGES)
+def test_example_prints_its_numbers(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```\s+```text\n(.*?)```", text, flags=re.DOTALL)
+    assert examples
+    for code, expected in examples:
+        module = types.ModuleType("example")
+        monkeypatch.setitem(sys.modules, "example", module)
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, page, "exec"), module.__dict__)
+        assert printed.getvalue() == expected
 
 
-def test_links_lead_somewhere() -> None:
-    text = README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    path = ROOT / page
+    text = path.read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-        assert (README.parent / target).exists(), target
+        assert (path.parent / target).exists(), target

@@ -30,6 +30,18 @@ def test_sweep_over_objects_labels_them() -> None:
     assert list(result.link.values) == [str(F1), str(F2)]
 
 
+def test_zipped_axes_vary_together() -> None:
+    pairs = [(0.1, 0.3), (0.01, 0.7)]
+    result = sweep(
+        power_problem(), {("ridge", "selection.fraction"): pairs, "selection.alpha": [0.0, 1.0]}
+    )
+    assert dict(result.misclassification.sizes) == {"ridge_fraction": 2, "alpha": 2}
+    assert list(result.ridge.values) == [0.1, 0.01]
+    single = predict(power_problem(alpha=1.0, fraction=0.7, ridge=0.01))
+    point = result.isel(ridge_fraction=1).sel(alpha=1.0)
+    assert float(point.misclassification) == pytest.approx(single.misclassification, rel=1e-12)
+
+
 def test_sweep_survives_a_point_without_solution() -> None:
     separable = SingleIndex(StepLink((0.0,), (0.0, 1.0)), 1.0)
     problem = Problem(separable, RandomSelection(1.0), 0.1, 1.5)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from theory._validation import as_positive, store
+from theory._validation import as_number, as_positive, store
 
 
 class Loss(ABC):
@@ -165,42 +165,52 @@ class SquaredLoss(Loss):
 class SmoothedHingeLoss(Loss):
     """The hinge with its corner rounded by a parabola of the given width > 0.
 
-    value(m) = 0 for m >= 1, (1 - m)^2 / (2 width) for 1 - width <= m <= 1, 1 - m - width/2 below.
-    Raises ValueError for a width that is not a finite positive number.
+    With gap = corner - m: value(m) = 0 for gap <= 0, gap^2 / (2 width) up to gap = width, and
+    gap - width/2 above. corner: a finite number; 1 + width/2 rounds the hinge evenly on both sides.
+    Raises ValueError on values outside these ranges.
 
     >>> float(SmoothedHingeLoss(width=0.5).value(0.0))
     0.75
     """
 
     width: float = 1.0
+    corner: float = 1.0
 
     bend_width: ClassVar[float] = math.inf
 
     def __post_init__(self) -> None:
-        store(self, width=as_positive("loss.width", self.width))
+        store(
+            self,
+            width=as_positive("loss.width", self.width),
+            corner=as_number("loss.corner", self.corner),
+        )
 
     def value(self, margin: Any) -> Any:
-        gap = jnp.maximum(1 - margin, 0)
+        gap = jnp.maximum(self.corner - margin, 0)
         return jnp.where(gap < self.width, gap**2 / (2 * self.width), gap - self.width / 2)
 
     def slope(self, margin: Any) -> Any:
-        return -jnp.clip((1 - margin) / self.width, 0, 1)
+        return -jnp.clip((self.corner - margin) / self.width, 0, 1)
 
     def curvature(self, margin: Any) -> Any:
-        return jnp.where((margin < 1) & (margin > 1 - self.width), 1 / self.width, 0.0)
+        gap = self.corner - margin
+        return jnp.where((gap > 0) & (gap < self.width), 1 / self.width, 0.0)
 
     def prox(self, margin: Any, eta: Any) -> Any:
-        inside = (margin + eta / self.width) / (1 + eta / self.width)
-        below = margin < 1 - self.width - eta
-        return jnp.where(margin >= 1, margin, jnp.where(below, margin + eta, inside))
+        inside = (margin + eta * self.corner / self.width) / (1 + eta / self.width)
+        below = margin < self.corner - self.width - eta
+        return jnp.where(margin >= self.corner, margin, jnp.where(below, margin + eta, inside))
 
     def kinks(self, eta: Any) -> tuple[Any, ...]:
-        return 1 - self.width - eta, 1.0
+        return self.corner - self.width - eta, self.corner + jnp.zeros_like(eta)
 
     def contraction(self, v: Any, margin: Any, eta: Any) -> Any:
         del v
-        inside = (margin < 1) & (margin > 1 - self.width - eta)
-        return jnp.where(inside, eta / (self.width + eta), 0.0)
+        gap = self.corner - margin
+        return jnp.where((gap > 0) & (gap < self.width + eta), eta / (self.width + eta), 0.0)
+
+    def smoothed(self, width: float) -> Loss:
+        return self if width <= self.width else SmoothedHingeLoss(width, self.corner)
 
 
 @dataclass(frozen=True)
@@ -233,4 +243,4 @@ class HingeLoss(Loss):
         return jnp.where((margin < 1) & (margin > 1 - eta), 1.0, 0.0)
 
     def smoothed(self, width: float) -> Loss:
-        return SmoothedHingeLoss(width)
+        return SmoothedHingeLoss(width, corner=1 + width / 2)
