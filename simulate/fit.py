@@ -26,7 +26,7 @@ STEP_TOLERANCE = 1e-2
 Without ridge, separable data have no minimum: the gradient vanishes, but the steps do not.
 """
 
-SMOOTHING_WIDTHS = (1.0, 0.3, 0.1, 0.03)
+SMOOTHING_WIDTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 """A loss with kinks is approached by smoothed ones, ever closer, each started from the last ..."""
 
 ROUGH_TOLERANCE = 1e-3
@@ -65,7 +65,7 @@ def fit(
 
     features: shape [n, p]; labels in {-1, +1} and weights S_i > 0: both of shape [n].
     pool_size: N, the size of the full pool. ridge: lambda >= 0; b is not penalised.
-    loss: one with kinks is rounded within 0.03 of them, which moves the fit far less than that.
+    loss: one with kinks is rounded within 0.0005 of them.
     start: an earlier fit of the same shape to start from, such as that of a larger ridge.
     Returns the best point found; ``converged`` is False if its gradient missed the tolerance.
 

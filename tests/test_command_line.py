@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import dataselect
 from tests.problems import power_problem
 from theory import predict
 
@@ -50,11 +51,24 @@ def test_predict_prints_a_table_for_steps_and_top_selection() -> None:
         (["reproduce", "figure-2", "--output", "/dev/null"], "/dev/null"),
     ],
 )
-def test_wrong_arguments_end_with_one_clear_line(arguments: list[str], message: str) -> None:
-    done = run(*arguments)
+def test_wrong_arguments_end_with_one_clear_line(
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["dataselect", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        dataselect.main()
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_wrong_arguments_in_a_process_of_their_own() -> None:
+    done = run("predict", *POINT, "--alpha", "nan")
     assert done.returncode == 2
-    assert message in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "selection.alpha = nan" in done.stderr
 
 
 def test_a_point_without_solution_is_one_line_and_status_1() -> None:

@@ -86,7 +86,7 @@ def test_hinge_fit_matches_the_dual_of_the_support_vector_machine() -> None:
     exact = x.T @ (y * best) / ridge
     fitted = fit(x, y, np.ones(n), n, ridge, HingeLoss())
     assert fitted.converged
-    assert np.linalg.norm(fitted.coefficients - exact) < 1e-2 * np.linalg.norm(exact)
+    assert np.linalg.norm(fitted.coefficients - exact) < 2e-3 * np.linalg.norm(exact)
 
 
 def test_a_fit_without_a_minimum_is_reported_and_left_out() -> None:
