@@ -82,8 +82,23 @@ def test_a_point_without_solution_is_one_line_and_status_1() -> None:
 
 
 def test_an_interrupted_reproduction_leaves_no_results(tmp_path: Path) -> None:
+    # Shells start background jobs with interrupts ignored; a user's terminal does not.
+    listening = (
+        "import signal, dataselect; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); dataselect.main()"
+    )
     process = subprocess.Popen(
-        [*COMMAND, "reproduce", "figure-2", "--output", str(tmp_path)],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            listening,
+            "reproduce",
+            "figure-2",
+            "--output",
+            str(tmp_path),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
