@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +17,6 @@ from theory._validation import as_count
 from theory.losses import Loss
 from theory.metrics import log_loss, misclassification
 from theory.problem import Problem
-
-MEASURED = (
-    "misclassification",
-    "log_loss",
-    "alpha_0",
-    "alpha_s",
-    "alpha_perp",
-    "intercept",
-    "fraction",
-    "beta_0",
-    "beta_s",
-)
-"""What is measured on every fit; names and units as in a Prediction."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +48,10 @@ class Estimate:
     samples: int
     repeats: int
     failed_fits: int
+
+
+MEASURED = tuple(field.name for field in fields(Estimate) if field.type is Mean)
+"""What is measured on every fit; names and units as in a Prediction."""
 
 
 def estimate(

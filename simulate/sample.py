@@ -40,8 +40,12 @@ class Sample:
 
     def labels(self, data: DataModel) -> Array:
         """Labels in {-1, +1}, shape [N]."""
-        positive = self._label_uniforms < data.label_probability(self.features[:, 0])
-        return np.where(positive, 1.0, -1.0)
+        return labels_from(data, self.features[:, 0], self._label_uniforms)
+
+
+def labels_from(data: DataModel, h: Array, uniforms: Array) -> Array:
+    """Label +1 where the uniform lies below f(h), -1 elsewhere."""
+    return np.where(uniforms < data.label_probability(h), 1.0, -1.0)
 
 
 def draw_features(
@@ -68,5 +72,5 @@ def draw_test_outputs(
     (h, G) is drawn instead of p coordinates; the law is the same.
     """
     h = draw_centres(data, size, generator) + generator.standard_normal(size)
-    labels = np.where(generator.random(size) < data.label_probability(h), 1.0, -1.0)
+    labels = labels_from(data, h, generator.random(size))
     return labels, alpha_0 * h + intercept + tau * generator.standard_normal(size)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulate.fit import fit
-from simulate.sample import draw_features
+from simulate.sample import draw_features, labels_from
 from theory.losses import LogisticLoss
 from theory.prediction import score_of
 from theory.problem import Problem
@@ -48,8 +48,7 @@ def draw_surrogate(
     data = surrogate.data or problem.data
     size = max(1, round(surrogate.samples_per_dimension * dimension))
     features = draw_features(data, size, dimension, generator)
-    positive = generator.random(size) < data.label_probability(features[:, 0])
-    labels = np.where(positive, 1.0, -1.0)
+    labels = labels_from(data, features[:, 0], generator.random(size))
     trained = fit(
         features,
         labels,
