@@ -16,7 +16,7 @@ import xarray as xr
 from figures import fraction_panels
 from paper_repro.results import describe_run, write_results
 from simulate import Estimate, estimate_all
-from simulate.monte_carlo import MEASURED
+from simulate.task import MEASURED
 from theory import Problem, RandomSelection
 from theory.sweep import QUANTITIES, grid, sweep
 

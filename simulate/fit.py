@@ -1,10 +1,15 @@
-"""Weighted, ridge-penalised fit of a linear model by a truncated Newton method.
+"""Weighted, ridge-penalised fits of linear models to one feature matrix, many at a time.
 
-Newton's direction comes from conjugate gradients, which need only products with the feature matrix:
-no p x p matrix is formed, and n < p is no special case. The direction is found as accurately as the
-distance to the minimum deserves, so that convergence is superlinear.
+Newton's method, for all fits in lockstep: their products with the feature matrix become products of
+matrices, which a processor does many times faster than as many products with vectors. Fits differ
+in weights and ridge; weight 0 leaves a sample out.
+
+Products are in single precision where they give a change: of margins, of gradients. What rounding
+may have added up to is followed; where it nears the gradient itself, margins and gradient are
+computed anew in double precision.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,11 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import theory  # noqa: F401  (sets JAX to double precision)
+from simulate.design import Array, Design, norms
+from simulate.newton import newton_direction
 from theory.losses import Loss
 
-Array = NDArray[np.float64]
+Columns = NDArray[np.intp]
+Terms = Callable[[Array, slice, Columns], tuple[Array, Array, Array]]
+"""Value, slope and curvature of the loss at given margins of some samples (rows) and fits."""
 
-GRADIENT_TOLERANCE = 1e-8
+GRADIENT_TOLERANCE = 1e-9
 """A fit has converged when its gradient norm has fallen by this factor from that at zero ..."""
 
 STEP_TOLERANCE = 1e-2
@@ -26,11 +35,8 @@ STEP_TOLERANCE = 1e-2
 Without ridge, separable data have no minimum: the gradient vanishes, but the steps do not.
 """
 
-SMOOTHING_WIDTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-"""A loss with kinks is approached by smoothed ones, ever closer, each started from the last ..."""
-
-ROUGH_TOLERANCE = 1e-3
-"""... and all but the last fitted to this tolerance only."""
+KINK_TOLERANCE = 1e-6
+"""For a loss with kinks: distance, relative to the margins, of those from where the slopes hold."""
 
 DAMPING = 0.01
 """Ridge added to Newton's equations, relative to the total weight and to the gradient's decrease.
@@ -38,157 +44,324 @@ DAMPING = 0.01
 It keeps them solvable where a loss is flat, and vanishes fast enough to leave Newton's rate.
 """
 
+FORCING = 0.1
+"""Newton's equations are solved at least to this relative accuracy."""
+
+ROUNDING = 2e-6
+"""Relative error of a product in single precision (generous)."""
+
+SUFFICIENT_DECREASE = 1e-4
+SUFFICIENT_FLATTENING = 0.5
+"""A step is long enough when the slope along it has fallen by this factor."""
+
+LINE_ROUNDING = 1e-14
+"""Relative error of the objective and of the parts of its slope along a line."""
+
 MAX_NEWTON_STEPS = 100
-MAX_CONJUGATE_STEPS = 2000
+MAX_LINE_STEPS = 40
+MAX_MULTIPLIER_STEPS = 60
+LARGEST_BATCH = 1 << 16
 
 
-class Fit(NamedTuple):
-    """Coefficients [p], intercept, gradient norm relative to that at zero, and success."""
+class Fits(NamedTuple):
+    """Fits, one a column: coefficients [p, k]; the rest of shape [k].
+
+    gradient_norms: relative to that at zero. converged: whether the tolerances were met.
+    """
 
     coefficients: Array
-    intercept: float
-    gradient_norm: float
-    converged: bool
+    intercepts: Array
+    gradient_norms: Array
+    converged: NDArray[np.bool_]
 
 
 def fit(
-    features: Array,
+    features: NDArray[Any],
     labels: Array,
     weights: Array,
     pool_size: int,
-    ridge: float,
+    ridges: Array,
     loss: Loss,
     fit_intercept: bool = False,
-    start: Fit | None = None,
-) -> Fit:
-    """Minimise (1/N) sum_i S_i loss(y_i (<theta, x_i> + b)) + (ridge/2) |theta|^2.
+) -> Fits:
+    """Minimise (1/N) sum_i S_ik loss(y_i (<theta_k, x_i> + b_k)) + ridge_k |theta_k|^2 / 2, each k.
 
-    features: shape [n, p]; labels in {-1, +1} and weights S_i > 0: both of shape [n].
-    pool_size: N, the size of the full pool. ridge: lambda >= 0; b is not penalised.
-    loss: one with kinks is rounded within 0.0005 of them.
-    start: an earlier fit of the same shape to start from, such as that of a larger ridge.
-    Returns the best point found; ``converged`` is False if its gradient missed the tolerance.
+    features: shape [n, p], single or double precision. labels: in {-1, +1}, shape [n].
+    weights: S_ik >= 0, shape [n, k]. pool_size: N, the size of the full pool.
+    ridges: lambda_k >= 0, shape [k]; b_k is not penalised.
+    Returns the best points found; ``converged`` is False where a tolerance was missed.
 
     >>> from theory import LogisticLoss
     >>> x, y = np.array([[1.0], [-1.0]]), np.array([1.0, -1.0])
-    >>> theta = fit(x, y, np.ones(2), 2, 0.1, LogisticLoss()).coefficients[0]
-    >>> bool(abs(1 / (1 + np.exp(theta)) - 0.1 * theta) < 1e-9)
+    >>> fits = fit(x, y, np.ones((2, 2)), 2, np.array([0.1, 0.2]), LogisticLoss())
+    >>> theta = fits.coefficients[0]
+    >>> np.allclose(1 / (1 + np.exp(theta)), theta * [0.1, 0.2])
     True
     """
-    data = (features, labels, weights, pool_size, ridge)
-    *rough, last = dict.fromkeys(loss.smoothed(width) for width in SMOOTHING_WIDTHS)
-    for smooth in rough:
-        start = _fit_smooth(*data, smooth, fit_intercept, start, ROUGH_TOLERANCE)
-    return _fit_smooth(*data, last, fit_intercept, start, GRADIENT_TOLERANCE)
+    used = np.flatnonzero(weights.any(axis=1))
+    if 2 * used.size < len(features):  # the copy is small
+        features, labels, weights = features[used], labels[used], weights[used]
+    p, count = features.shape[1], weights.shape[1]
+    penalty = np.tile(np.asarray(ridges, dtype=np.float64), (p + fit_intercept, 1))
+    penalty[p:] = 0.0
+    design = Design(features, fit_intercept)
+    objective = _Objective(design, labels[:, None], weights / pool_size, penalty)
+    u, sizes, converged = (_fit_smooth if loss.smooth else _fit_kinked)(objective, loss)
+    return Fits(u[:p], u[p] if fit_intercept else np.zeros(count), sizes, converged)
 
 
-def _fit_smooth(
-    features: Array,
-    labels: Array,
-    weights: Array,
-    pool_size: int,
-    ridge: float,
-    loss: Loss,
-    fit_intercept: bool,
-    start: Fit | None,
-    tolerance: float,
-) -> Fit:
-    """``fit`` for a loss with a continuous slope, by the truncated Newton method."""
-    scaled = weights / pool_size
-    p = features.shape[1]
+class _Objective(NamedTuple):
+    """What is minimised: the design, labels [n, 1], weights S/N [n, k] and penalties [p, k]."""
 
-    def linear(u: Array) -> Array:
-        """Margins of the parameter vector u = (theta, b)."""
-        return labels * (features @ u[:p] + (u[p] if fit_intercept else 0.0))
+    design: Design
+    labels: Array
+    weights: Array
+    penalty: Array
 
-    def adjoint(r: Array) -> Array:
-        r = labels * r
-        return np.append(features.T @ r, r.sum()) if fit_intercept else features.T @ r
+    def of(self, fits: Any) -> "_Objective":
+        return self._replace(weights=self.weights[:, fits], penalty=self.penalty[:, fits])
 
-    penalty = np.full(p + fit_intercept, ridge)
-    if fit_intercept:
-        penalty[p] = 0.0
+    def pull(self, slope: Array) -> Array:
+        """Minus the force of every sample on its output."""
+        return self.labels * self.weights * slope
 
-    u = np.zeros(p + fit_intercept)
-    value, slope, curvature = loss_terms(loss, linear(u))
-    scale = float(np.linalg.norm(adjoint(scaled * slope)))
-    if scale == 0:
-        return Fit(u[:p], 0.0, 0.0, True)
-    margins = np.zeros_like(labels)
-    if start is not None:
-        u = np.append(start.coefficients, start.intercept) if fit_intercept else start.coefficients
-        margins = linear(u)
-        value, slope, curvature = loss_terms(loss, margins)
-    objective = float(scaled @ value + penalty @ u**2 / 2)
+    def scale(self, loss: Loss) -> Array:
+        """Gradient norms at zero."""
+        pull = self.pull(np.full_like(self.weights, float(loss.slope(0.0))))
+        return norms(self.design.rough_adjoint(pull))
 
-    settled = True
-    for _ in range(MAX_NEWTON_STEPS):
-        gradient = adjoint(scaled * slope) + penalty * u
-        size = float(np.linalg.norm(gradient)) / scale
-        if size <= tolerance:
+
+def _fit_smooth(objective: _Objective, loss: Loss) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Points, relative gradient norms and success for a loss with a continuous slope."""
+
+    def terms(margins: Array, rows: slice, fits: Columns) -> tuple[Array, Array, Array]:
+        del rows, fits
+        return loss_terms(loss, margins)
+
+    u, margins = np.zeros_like(objective.penalty), np.zeros_like(objective.weights)
+    sizes, settled = _newton(objective, terms, u, margins, objective.scale(loss))
+    return u, sizes, (sizes <= GRADIENT_TOLERANCE) & settled
+
+
+def _fit_kinked(objective: _Objective, loss: Loss) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """The same for a loss with kinks, by the method of multipliers.
+
+    Margins m are allowed to differ from the points z at which the loss is taken. A penalty
+    (m - z)^2 / (2 width) leaves a smooth function of m, the envelope of the loss, and multipliers,
+    which become the slopes at the kinks, bring m and z together.
+    """
+    scale = objective.scale(loss)
+    u, margins = np.zeros_like(objective.penalty), np.zeros_like(objective.weights)
+    multipliers, width = np.zeros_like(margins), np.ones(scale.size)
+    sizes, gap = np.zeros(scale.size), np.full(scale.size, np.inf)
+    converged = scale == 0
+    for _ in range(MAX_MULTIPLIER_STEPS):
+        todo = np.flatnonzero(~converged)
+        if not todo.size:
             break
-        damping = DAMPING * size * float(scaled.sum())
-        direction, along = _newton_direction(
-            linear,
-            adjoint,
-            scaled * curvature,
-            penalty + damping,
+        given, at = multipliers[:, todo], width[todo]
+
+        def terms(
+            m: Array, rows: slice, fits: Columns, given: Array = given, at: Array = at
+        ) -> tuple[Array, Array, Array]:
+            return envelope_terms(loss, m, given[rows][:, fits], at[fits])
+
+        part, part_u, part_margins = objective.of(todo), u[:, todo], margins[:, todo]
+        sizes[todo], _ = _newton(part, terms, part_u, part_margins, scale[todo])
+        u[:, todo], margins[:, todo] = part_u, part_margins
+        _, slope, _ = terms(part_margins, slice(None), np.arange(todo.size))
+        multipliers[:, todo] = slope
+        apart = part.weights * (at * (slope - given)) ** 2  # (m - z)^2
+        size = part.weights * (1 + part_margins**2)
+        before, gap[todo] = gap[todo], np.sqrt(apart.sum(axis=0) / size.sum(axis=0))
+        converged[todo] = (gap[todo] <= KINK_TOLERANCE) & (sizes[todo] <= GRADIENT_TOLERANCE)
+        width[todo[gap[todo] > 0.3 * before]] /= 3
+    return u, sizes, converged
+
+
+def _newton(
+    objective: _Objective, terms: Terms, u: Array, margins: Array, scale: Array
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Newton's method for every column from (u, margins), which it changes.
+
+    Returns relative gradient norms, and whether the last step of each was short.
+    """
+    sizes, settled = np.zeros(scale.size), np.ones(scale.size, dtype=bool)
+    stiff = np.zeros(scale.size, dtype=bool)
+    todo = np.flatnonzero(scale > 0)
+    if not todo.size:
+        return sizes, settled
+    part = objective.of(todo)
+    point = _evaluate(part, terms, margins[:, todo], todo)
+    gradient = np.zeros_like(part.penalty)
+    error = np.full(todo.size, np.inf)
+    for step in range(MAX_NEWTON_STEPS + 1):
+        known = np.maximum(norms(gradient), GRADIENT_TOLERANCE * scale[todo])
+        doubtful = error > 0.1 * known
+        if doubtful.any():
+            fits = todo[doubtful]
+            some = part.of(doubtful)
+            if u[:, fits].any():
+                margins[:, fits] = some.labels * some.design.outputs(u[:, fits])
+            fresh = _evaluate(some, terms, margins[:, fits], fits)
+            for old, new in zip(point, fresh, strict=True):
+                old[..., doubtful] = new
+            data = some.design.adjoint(some.pull(fresh.slope))
+            gradient[:, doubtful] = data + some.penalty * u[:, fits]
+            error[doubtful] = 0.0
+        sizes[todo] = norms(gradient) / scale[todo]
+        left = sizes[todo] > GRADIENT_TOLERANCE
+        if step == MAX_NEWTON_STEPS or not left.any():
+            break
+        if not left.all():
+            todo, part, error = todo[left], part.of(left), error[left]
+            point, gradient = point.of(left), gradient[:, left]
+        size, hard = sizes[todo], stiff[todo]
+        direction = newton_direction(
+            part.design,
+            part.weights * point.curvature,
+            part.penalty + DAMPING * size * part.weights.sum(axis=0),
             gradient,
-            accuracy=min(0.01, size**0.5),
+            np.minimum(FORCING, np.maximum(size**0.5, 0.3 * GRADIENT_TOLERANCE / size)),
+            hard,
         )
-        descent = float(gradient @ direction)
-        step = 1.0
-        while True:
-            candidate, moved = u + step * direction, margins + step * along
-            value, slope, curvature = loss_terms(loss, moved)
-            lower = float(scaled @ value + penalty @ candidate**2 / 2)
-            rounding = 1e-14 * abs(objective)
-            if lower <= objective + 1e-4 * step * descent + rounding or step < 1e-10:
-                break
-            step /= 2
-        u, margins, objective = candidate, moved, lower
-        settled = step * np.linalg.norm(direction) <= STEP_TOLERANCE * np.linalg.norm(u)
-    gradient = adjoint(scaled * slope) + penalty * u
-    size = float(np.linalg.norm(gradient)) / scale
-    converged = size <= tolerance and bool(settled)
-    return Fit(u[:p], float(u[p]) if fit_intercept else 0.0, size, converged)
+        stiff[todo] = hard
+        along = part.labels * part.design.rough_outputs(direction)
+        length, reached = _line_search(
+            part, terms, point, u[:, todo], margins[:, todo], gradient, direction, along, todo
+        )
+        change = part.design.rough_adjoint(part.pull(reached.slope - point.slope))
+        gradient += change + part.penalty * (length * direction)
+        error += ROUNDING * norms(change)
+        point = reached
+        u[:, todo] += length * direction
+        margins[:, todo] += length * along
+        moved = length * norms(direction)
+        settled[todo] = moved <= STEP_TOLERANCE * norms(u[:, todo])
+    return sizes, settled
 
 
-def _newton_direction(
-    linear: Any, adjoint: Any, curvature: Array, penalty: Array, gradient: Array, accuracy: float
-) -> tuple[Array, Array]:
-    """Solve (X^T D X + penalty) d = -gradient by conjugate gradients; returns d and its margins."""
-    direction = np.zeros_like(gradient)
-    along = np.zeros_like(curvature)
-    residual = -gradient
-    search = residual.copy()
-    squared = float(residual @ residual)
-    stop = accuracy**2 * squared
-    for _ in range(MAX_CONJUGATE_STEPS):
-        search_margins = linear(search)
-        product = adjoint(curvature * search_margins) + penalty * search
-        length = squared / float(search @ product)
-        direction += length * search
-        along += length * search_margins
-        residual -= length * product
-        previous, squared = squared, float(residual @ residual)
-        if squared <= stop:
+class _Point(NamedTuple):
+    """Terms of the loss where a line search stands.
+
+    value, rate, bend: their sum over samples and its two derivatives along the line, shape [k].
+    slope, curvature: shape [n, k].
+    """
+
+    value: Array
+    rate: Array
+    bend: Array
+    slope: Array
+    curvature: Array
+
+    def of(self, fits: Any) -> "_Point":
+        return _Point(*(array[..., fits] for array in self))
+
+
+def _evaluate(
+    part: _Objective, terms: Terms, margins: Array, fits: Columns, along: Array | None = None
+) -> _Point:
+    """The terms at given margins, in batches of rows, with derivatives in direction ``along``."""
+    value, rate, bend = np.zeros((3, fits.size))
+    slope, curvature = np.empty_like(margins), np.empty_like(margins)
+    height = max(1, LARGEST_BATCH // fits.size)
+    for first in range(0, len(margins), height):
+        rows = slice(first, first + height)
+        v, s, c = terms(margins[rows], rows, fits)
+        w = part.weights[rows]
+        value += np.einsum("ij,ij->j", w, v)
+        if along is not None:
+            rate += np.einsum("ij,ij->j", w * s, along[rows])
+            bend += np.einsum("ij,ij->j", w * c, along[rows] ** 2)
+        slope[rows], curvature[rows] = s, c
+    return _Point(value, rate, bend, slope, curvature)
+
+
+def _line_search(
+    part: _Objective,
+    terms: Terms,
+    start: _Point,
+    u: Array,
+    margins: Array,
+    gradient: Array,
+    direction: Array,
+    along: Array,
+    fits: Columns,
+) -> tuple[Array, _Point]:
+    """Step lengths at which the objective is lower and much flatter, and the points there.
+
+    Newton's method for the slope along the line, kept inside a bracket of its root.
+    """
+    p0, p1, p2 = (
+        np.einsum("ij,ij->j", part.penalty * a, b)
+        for a, b in ((u, u), (u, direction), (direction, direction))
+    )
+    descent = np.einsum("ij,ij->j", gradient, direction)
+    # ``along`` is rounded; the slope at the start, known better, corrects the line for that.
+    tilt = descent - np.einsum("ij,ij->j", part.weights * start.slope, along) - p1
+    height = start.value + p0 / 2
+    highest = height + LINE_ROUNDING * np.abs(height)
+    flattest = np.maximum(SUFFICIENT_FLATTENING * np.abs(descent), LINE_ROUNDING * np.abs(p1))
+    length, low, high = np.ones(fits.size), np.zeros(fits.size), np.full(fits.size, np.inf)
+    reached = _evaluate(part, terms, margins + along, fits, along)
+    trial, todo = reached, np.arange(fits.size)
+    for _ in range(MAX_LINE_STEPS):
+        s = length[todo]
+        tilted = p1[todo] + tilt[todo]
+        value = trial.value + p0[todo] / 2 + s * tilted + s**2 * p2[todo] / 2
+        rate, bend = trial.rate + tilted + s * p2[todo], trial.bend + p2[todo]
+        lower = value <= highest[todo] + SUFFICIENT_DECREASE * s * descent[todo]
+        left = ~lower | (np.abs(rate) > flattest[todo])
+        if not left.any():
             break
-        search = residual + (squared / previous) * search
-    return direction, along
+        todo, s, lower, rate, bend = todo[left], s[left], lower[left], rate[left], bend[left]
+        beyond = (rate > 0) | ~lower
+        high[todo[beyond]], low[todo[~beyond]] = s[beyond], s[~beyond]
+        bottom, top = low[todo], np.minimum(high[todo], 4 * s)
+        guess = s - rate / bend
+        inside = (guess > 0.95 * bottom + 0.05 * top) & (guess < 0.05 * bottom + 0.95 * top)
+        length[todo] = np.where(inside, guess, (bottom + top) / 2)
+        line = along[:, todo]
+        moved = margins[:, todo] + length[todo] * line
+        trial = _evaluate(part.of(todo), terms, moved, fits[todo], line)
+        for whole, some in zip(reached, trial, strict=True):
+            whole[..., todo] = some
+    return length, reached
 
 
 def loss_terms(loss: Loss, margins: Array) -> tuple[Array, Array, Array]:
-    """Value, slope and curvature of the loss at every margin.
+    """Value, slope and curvature of the loss at every margin."""
+    return _compiled(_loss_terms, loss, margins)
 
-    The loss is compiled; margins are padded to a power of two so that few sizes occur.
-    """
-    padded = np.zeros(1 << max(6, (margins.size - 1).bit_length()))
-    padded[: margins.size] = margins
-    value, slope, curvature = (np.asarray(a)[: margins.size] for a in _terms(loss, padded))
+
+def envelope_terms(
+    loss: Loss, margins: Array, multipliers: Array, width: Array
+) -> tuple[Array, Array, Array]:
+    """The same for min_z loss(z) + s (m - z) + (m - z)^2 / (2 width), with multipliers s."""
+    return _compiled(
+        _envelope_terms, loss, margins, multipliers, np.broadcast_to(width, margins.shape)
+    )
+
+
+def _compiled(function: Any, loss: Loss, *arrays: Array) -> tuple[Array, Array, Array]:
+    """A compiled elementwise function, of arrays padded to a power of two: few sizes occur."""
+    size, shape = arrays[0].size, arrays[0].shape
+    padded = np.ones((len(arrays), 1 << max(6, (size - 1).bit_length())))
+    for row, array in zip(padded, arrays, strict=True):
+        row[:size] = array.ravel()
+    value, slope, curvature = (np.asarray(a)[:size].reshape(shape) for a in function(loss, *padded))
     return value, slope, curvature
 
 
 @partial(jax.jit, static_argnums=0)
-def _terms(loss: Loss, margins: Any) -> tuple[Any, Any, Any]:
+def _loss_terms(loss: Loss, margins: Any) -> tuple[Any, Any, Any]:
     return loss.value(margins), loss.slope(margins), loss.curvature(margins)
+
+
+@partial(jax.jit, static_argnums=0)
+def _envelope_terms(loss: Loss, margins: Any, multipliers: Any, width: Any) -> Any:
+    shifted = margins + width * multipliers
+    z = loss.prox(shifted, width)
+    slope = (shifted - z) / width
+    value = loss.value(z) + width * (slope**2 - multipliers**2) / 2
+    return value, slope, loss.contraction(z, shifted, width) / width

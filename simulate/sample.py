@@ -28,7 +28,8 @@ def stream(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
 class Sample:
     """A pool of N samples in p dimensions; e_0 is the first coordinate axis.
 
-    features: shape [N, p]. The laws of features and estimators are invariant under rotations, so
+    features: shape [N, p], drawn in single precision: half the memory, and their last digits are
+    random anyway. The laws of features and estimators are invariant under rotations, so
     fixing e_0 loses nothing. Labels for a data model come from one uniform per sample, so that
     several label models share their features and as much of their noise as they can.
     """
@@ -40,7 +41,7 @@ class Sample:
 
     def labels(self, data: DataModel) -> Array:
         """Labels in {-1, +1}, shape [N]."""
-        return labels_from(data, self.features[:, 0], self._label_uniforms)
+        return labels_from(data, self.features[:, 0].astype(np.float64), self._label_uniforms)
 
 
 def labels_from(data: DataModel, h: Array, uniforms: Array) -> Array:
@@ -50,10 +51,10 @@ def labels_from(data: DataModel, h: Array, uniforms: Array) -> Array:
 
 def draw_features(
     data: DataModel, size: int, dimension: int, generator: np.random.Generator
-) -> Array:
+) -> NDArray[np.float32]:
     """Features of a data model, shape [size, dimension]; e_0 is the first coordinate axis."""
-    features = generator.standard_normal((size, dimension))
-    features[:, 0] += draw_centres(data, size, generator)
+    features = generator.standard_normal((size, dimension), dtype=np.float32)
+    features[:, 0] += draw_centres(data, size, generator).astype(np.float32)
     return features
 
 

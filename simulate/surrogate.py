@@ -24,12 +24,12 @@ class LinearSurrogate:
     intercept: float
     error_direction: Array
 
-    def scores(self, features: Array) -> Array:
+    def scores(self, features: NDArray[np.float32]) -> Array:
         """t = beta_0 h + beta_s G_s + intercept, shape [N]."""
-        scores = self.beta_0 * features[:, 0] + self.intercept
+        scores = self.beta_0 * features[:, 0].astype(np.float64) + self.intercept
         if self.beta_s:
-            scores = scores + self.beta_s * (features @ self.error_direction)
-        return np.asarray(scores)
+            scores += self.beta_s * (features @ self.error_direction.astype(np.float32))
+        return scores
 
 
 def draw_surrogate(
@@ -48,17 +48,17 @@ def draw_surrogate(
     data = surrogate.data or problem.data
     size = max(1, round(surrogate.samples_per_dimension * dimension))
     features = draw_features(data, size, dimension, generator)
-    labels = labels_from(data, features[:, 0], generator.random(size))
+    labels = labels_from(data, features[:, 0].astype(np.float64), generator.random(size))
     trained = fit(
         features,
         labels,
-        np.ones(size),
+        np.ones((size, 1)),
         size,
-        surrogate.ridge,
+        np.array([surrogate.ridge]),
         LogisticLoss(),
         surrogate.fit_intercept,
     )
-    rest = trained.coefficients.copy()
-    rest[0] = 0.0
+    rest = trained.coefficients[:, 0].copy()
+    beta_0, rest[0] = float(rest[0]), 0.0
     beta_s = float(np.linalg.norm(rest))
-    return LinearSurrogate(float(trained.coefficients[0]), beta_s, trained.intercept, rest / beta_s)
+    return LinearSurrogate(beta_0, beta_s, float(trained.intercepts[0]), rest / beta_s)

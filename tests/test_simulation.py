@@ -1,11 +1,9 @@
-"""The fit against SciPy, the random streams, and simulation against theory."""
+"""The random streams, and simulation against theory."""
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
 
 from simulate import estimate, estimate_all, process_pool
-from simulate.fit import fit
 from simulate.sample import Sample, stream
 from tests.problems import power_problem
 from theory import (
@@ -15,8 +13,6 @@ from theory import (
     GaussianClusters,
     GaussianMixture,
     GivenSurrogate,
-    HingeLoss,
-    LogisticLoss,
     Problem,
     RandomSelection,
     SingleIndex,
@@ -30,63 +26,6 @@ from theory import (
 from theory.problem import Problem as ProblemType
 
 QUANTITIES = ("misclassification", "log_loss", "alpha_0", "alpha_perp")
-
-
-@pytest.mark.parametrize(("n", "p"), [(60, 20), (20, 50)])
-@pytest.mark.parametrize("fit_intercept", [False, True])
-@pytest.mark.parametrize("ridge", [1.0, 1e-3])
-def test_fit_matches_scipy(n: int, p: int, fit_intercept: bool, ridge: float) -> None:
-    generator = np.random.default_rng(5)
-    x = generator.standard_normal((n, p))
-    y = np.where(generator.random(n) < 0.7, 1.0, -1.0)
-    weights = generator.uniform(0.5, 3.0, n)
-    pool = 2 * n
-
-    def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
-        theta, b = u[:p], (u[p] if fit_intercept else 0.0)
-        margins = y * (x @ theta + b)
-        pull = -weights * y / (1 + np.exp(margins)) / pool
-        gradient = x.T @ pull + ridge * theta
-        value = weights @ np.logaddexp(0, -margins) / pool + ridge * theta @ theta / 2
-        return float(value), np.append(gradient, pull.sum()) if fit_intercept else gradient
-
-    best = minimize(
-        objective,
-        np.zeros(p + fit_intercept),
-        jac=True,
-        method="BFGS",
-        options={"gtol": 1e-10, "maxiter": 5000},
-    ).x
-    fitted = fit(x, y, weights, pool, ridge, LogisticLoss(), fit_intercept)
-    assert fitted.converged
-    np.testing.assert_allclose(fitted.coefficients, best[:p], rtol=1e-5, atol=1e-7)
-    if fit_intercept:
-        assert fitted.intercept == pytest.approx(best[p], abs=1e-6)
-    # A start elsewhere ends at the same place.
-    again = fit(x, y, weights, pool, 2 * ridge, LogisticLoss(), fit_intercept, start=fitted)
-    again = fit(x, y, weights, pool, ridge, LogisticLoss(), fit_intercept, start=again)
-    np.testing.assert_allclose(again.coefficients, fitted.coefficients, rtol=1e-5, atol=1e-8)
-
-
-def test_hinge_fit_matches_the_dual_of_the_support_vector_machine() -> None:
-    """Against the box-constrained dual, solved by SciPy."""
-    generator = np.random.default_rng(8)
-    n, p, ridge = 60, 15, 0.05
-    x = generator.standard_normal((n, p))
-    y = np.where(x[:, 0] + generator.standard_normal(n) > 0, 1.0, -1.0)
-    gram = (y[:, None] * x) @ (y[:, None] * x).T / ridge
-
-    def dual(a: np.ndarray) -> tuple[float, np.ndarray]:
-        return float(a @ gram @ a / 2 - a.sum()), gram @ a - 1
-
-    best = minimize(
-        dual, np.full(n, 0.5 / n), jac=True, method="L-BFGS-B", bounds=[(0, 1 / n)] * n,
-        options={"ftol": 1e-15, "gtol": 1e-10, "maxiter": 20000, "maxfun": 40000},
-    ).x  # fmt: skip
-    exact = x.T @ (y * best) / ridge
-    fitted = fit(x, y, np.ones(n), n, ridge, HingeLoss())
-    assert fitted.converged
-    assert np.linalg.norm(fitted.coefficients - exact) < 2e-3 * np.linalg.norm(exact)
 
 
 def test_a_fit_without_a_minimum_is_reported_and_left_out() -> None:

@@ -13,19 +13,21 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from theory._validation import as_number, as_positive, store
+from theory._validation import as_positive, store
 
 
 class Loss(ABC):
     """What theory and simulation need of a convex loss of the margin.
 
-    A new loss defines ``value``, ``slope``, ``curvature`` and ``prox``; one that is not smooth also
-    ``kinks``, ``contraction`` and ``smoothed``. It must be hashable: a frozen dataclass is.
+    A new loss defines ``value``, ``slope``, ``curvature`` and ``prox``, and ``kinks`` if the
+    proximal map has some. It must be hashable: a frozen dataclass is.
 
+    smooth: whether the slope is continuous; if not, the loss defines ``contraction`` too.
     bend_width: the margin over which the proximal map bends between its kinks; infinite where it is
         piecewise linear.
     """
 
+    smooth: ClassVar[bool] = True
     bend_width: ClassVar[float] = 1.0
 
     @abstractmethod
@@ -54,11 +56,6 @@ class Loss(ABC):
         del margin
         bend = eta * self.curvature(v)
         return bend / (1 + bend)
-
-    def smoothed(self, width: float) -> "Loss":
-        """A loss with a continuous slope that differs only within ``width`` of a kink."""
-        del width
-        return self
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -165,52 +162,43 @@ class SquaredLoss(Loss):
 class SmoothedHingeLoss(Loss):
     """The hinge with its corner rounded by a parabola of the given width > 0.
 
-    With gap = corner - m: value(m) = 0 for gap <= 0, gap^2 / (2 width) up to gap = width, and
-    gap - width/2 above. corner: a finite number; 1 + width/2 rounds the hinge evenly on both sides.
-    Raises ValueError on values outside these ranges.
+    With gap = 1 - m: value(m) = 0 for gap <= 0, gap^2 / (2 width) up to gap = width, and
+    gap - width/2 above. Raises ValueError on a width that is not positive.
 
     >>> float(SmoothedHingeLoss(width=0.5).value(0.0))
     0.75
     """
 
     width: float = 1.0
-    corner: float = 1.0
 
     bend_width: ClassVar[float] = math.inf
 
     def __post_init__(self) -> None:
-        store(
-            self,
-            width=as_positive("loss.width", self.width),
-            corner=as_number("loss.corner", self.corner),
-        )
+        store(self, width=as_positive("loss.width", self.width))
 
     def value(self, margin: Any) -> Any:
-        gap = jnp.maximum(self.corner - margin, 0)
+        gap = jnp.maximum(1 - margin, 0)
         return jnp.where(gap < self.width, gap**2 / (2 * self.width), gap - self.width / 2)
 
     def slope(self, margin: Any) -> Any:
-        return -jnp.clip((self.corner - margin) / self.width, 0, 1)
+        return -jnp.clip((1 - margin) / self.width, 0, 1)
 
     def curvature(self, margin: Any) -> Any:
-        gap = self.corner - margin
+        gap = 1 - margin
         return jnp.where((gap > 0) & (gap < self.width), 1 / self.width, 0.0)
 
     def prox(self, margin: Any, eta: Any) -> Any:
-        inside = (margin + eta * self.corner / self.width) / (1 + eta / self.width)
-        below = margin < self.corner - self.width - eta
-        return jnp.where(margin >= self.corner, margin, jnp.where(below, margin + eta, inside))
+        inside = (margin + eta / self.width) / (1 + eta / self.width)
+        below = margin < 1 - self.width - eta
+        return jnp.where(margin >= 1, margin, jnp.where(below, margin + eta, inside))
 
     def kinks(self, eta: Any) -> tuple[Any, ...]:
-        return self.corner - self.width - eta, self.corner + jnp.zeros_like(eta)
+        return 1 - self.width - eta, 1 + jnp.zeros_like(eta)
 
     def contraction(self, v: Any, margin: Any, eta: Any) -> Any:
         del v
-        gap = self.corner - margin
+        gap = 1 - margin
         return jnp.where((gap > 0) & (gap < self.width + eta), eta / (self.width + eta), 0.0)
-
-    def smoothed(self, width: float) -> Loss:
-        return self if width <= self.width else SmoothedHingeLoss(width, self.corner)
 
 
 @dataclass(frozen=True)
@@ -221,6 +209,7 @@ class HingeLoss(Loss):
     [0.5, 1.0, 2.0]
     """
 
+    smooth: ClassVar[bool] = False
     bend_width: ClassVar[float] = math.inf
 
     def value(self, margin: Any) -> Any:
@@ -241,6 +230,3 @@ class HingeLoss(Loss):
     def contraction(self, v: Any, margin: Any, eta: Any) -> Any:
         del v
         return jnp.where((margin < 1) & (margin > 1 - eta), 1.0, 0.0)
-
-    def smoothed(self, width: float) -> Loss:
-        return SmoothedHingeLoss(width, corner=1 + width / 2)
