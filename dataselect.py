@@ -1,9 +1,10 @@
-"""The command line: ``dataselect predict`` and ``dataselect reproduce``."""
+"""The command line: ``dataselect``. Every command is thin: the work is in the rooms below."""
 
 import dataclasses
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -13,14 +14,22 @@ from typing import Annotated, Any
 
 import matplotlib
 import typer
+import xarray as xr
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 import theory
-from paper_repro import figure_2, gaussian_mixture, validation
+from figures import gap_panel, sweep_panels
+from figures.sweeps import SIMULATION, THEORY
+from paper_repro import figure_2, figure_7, gaussian_mixture, validation
 from paper_repro.fraction_figure import agreement
-from simulate import process_pool
+from paper_repro.results import describe_run
+from simulate import StoreError, cluster, process_pool, run
+from simulate.files import write_whole
+from simulate.forecast import forecast
+from simulate.progress import ProgressReport, duration
+from simulate.sweep_file import SweepFile, read_sweep
+from theory.sweep import grid
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,11 +55,26 @@ class SchemeName(StrEnum):
     EASY = "easy"
 
 
-FIGURES = {module.FIGURE.name: module.FIGURE for module in (figure_2, gaussian_mixture)}
+CORES = os.cpu_count() or 1
+Workers = Annotated[int, typer.Option(min=1, help="Worker processes.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a Dask scheduler to use instead of processes.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+SweepArgument = Annotated[Path, typer.Argument(help="TOML file; see examples/.")]
+SweepOutput = Annotated[
+    Path | None, typer.Option(help="Store for the results; by default results/NAME-OF-FILE.")
+]
+PlanOption = Annotated[
+    bool, typer.Option("--plan", help="Only say what would run: tasks, memory, time.")
+]
+
+FIGURES = {module.FIGURE.name: module.FIGURE for module in (figure_2, figure_7, gaussian_mixture)}
 
 
 class FigureName(StrEnum):
     FIGURE_2 = figure_2.FIGURE.name
+    FIGURE_7 = figure_7.FIGURE.name
     GAUSSIAN_MIXTURE = gaussian_mixture.FIGURE.name
 
 
@@ -121,14 +145,22 @@ def reproduce(
     ] = False,
     output: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("results"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    workers: Workers = CORES,
+    scheduler: Scheduler = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Reproduce a figure of the paper: picture, numbers and manifest under OUTPUT/FIGURE/."""
-    console = Console()
+    """Reproduce a figure of the paper: picture, numbers and manifest under OUTPUT/FIGURE/.
+
+    Finished tasks are kept there: the same command again goes on where this one was stopped.
+    """
+    console = Console(quiet=quiet)
     chosen = FIGURES[figure.value]
     scale = chosen.full if full else chosen.quick
-    with long_run(output / figure.value, workers, console) as (directory, executor, report):
-        results, files = chosen.reproduce(directory, scale, seed, executor, report)
+    with (
+        long_run(output / figure.value, workers, scheduler) as (directory, executor),
+        ProgressReport(console, quiet) as report,
+    ):
+        results, files = chosen.reproduce(directory, scale, seed, executor, report.expecting)
 
     table = Table(title="Agreement of simulation with theory (misclassification)")
     for heading in ("labels", "ridge", "points", "largest |z|", "rms z"):
@@ -145,11 +177,19 @@ def validate(
     repeats: Annotated[int, typer.Option(min=2, help="Data sets for each problem.")] = 20,
     problems: Annotated[int, typer.Option(min=1, max=500, help="How many problems.")] = 64,
     output: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("results"),
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    workers: Workers = CORES,
+    quiet: Quiet = False,
 ) -> None:
     """Hold simulation against theory on problems of every kind; fails where they disagree."""
-    console = Console()
-    with long_run(output / validation.NAME, workers, console) as (directory, executor, report):
+    console = Console(quiet=quiet)
+    began = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        if done * 10 // total > (done - 1) * 10 // total:
+            left = (time.monotonic() - began) / done * (total - done)
+            console.print(f"{done} of {total} problems, {duration(left)} left")
+
+    with long_run(output / validation.NAME, workers, None) as (directory, executor):
         results, files = validation.validate(
             directory, dimension, repeats, problems, executor, report
         )
@@ -175,43 +215,141 @@ def _list_files(console: Console, files: list[Path]) -> None:
         console.print(f"wrote {path}", soft_wrap=True, highlight=False)
 
 
+@app.command()
+def sweep(
+    file: SweepArgument,
+    output: SweepOutput = None,
+    workers: Workers = CORES,
+    scheduler: Scheduler = None,
+    quiet: Quiet = False,
+    plan: PlanOption = False,
+) -> None:
+    """Run the theory, the simulation or both over the axes that a TOML file declares.
+
+    Results are kept in one store, OUTPUT; the same command again goes on where it was stopped.
+    """
+    _run_sweep(read_sweep(file), file, output, workers, scheduler, quiet, plan)
+
+
+@app.command()
+def simulate(
+    file: SweepArgument,
+    output: SweepOutput = None,
+    workers: Workers = CORES,
+    scheduler: Scheduler = None,
+    quiet: Quiet = False,
+    plan: PlanOption = False,
+) -> None:
+    """Run only the simulation of a TOML file; else like sweep."""
+    declared = dataclasses.replace(read_sweep(file), theory=False)
+    if declared.plan is None:
+        raise theory.InvalidFieldError("simulation", "nothing", f"a table of {file}")
+    _run_sweep(declared, file, output, workers, scheduler, quiet, plan)
+
+
+def _run_sweep(
+    declared: SweepFile,
+    file: Path,
+    output: Path | None,
+    workers: int,
+    scheduler: str | None,
+    quiet: bool,
+    plan_only: bool,
+) -> None:
+    if plan_only:
+        _print_plan(declared, workers)
+        return
+    began = time.perf_counter()
+    console = Console(quiet=quiet)
+    problems = grid(declared.problem, declared.axes)
+    with long_run(output or Path("results") / file.stem, workers, scheduler) as (store, executor):
+        predictions = theory.predict_all(problems) if declared.theory else []
+        values = None
+        if declared.plan is not None:
+            with ProgressReport(console, quiet) as report:
+                watcher = report.expecting(dict(zip(problems, predictions, strict=False)))
+                values = run(declared.plan, store / "simulation", executor, watcher)
+        results = declared.dataset(predictions, values)
+        settings = {"file": str(file), "theory": declared.theory}
+        seed = declared.plan.seed if declared.plan is not None else 0
+        manifest = describe_run(seed, time.perf_counter() - began, settings)
+        write_whole(store / "results.nc", lambda p: results.to_netcdf(p, engine="h5netcdf"))
+        text = json.dumps(manifest, indent=2) + "\n"
+        write_whole(store / "manifest.json", lambda p: p.write_text(text))
+    failed = sum(p.status is not theory.Status.CONVERGED for p in predictions)
+    if failed:
+        console.print(f"{failed} of {len(predictions)} predictions did not converge: see status")
+    if values is not None:
+        missed = int((results.simulation_converged == 0).sum())
+        console.print(f"fits that missed their tolerance: {missed} of {values[..., 0].size}")
+    _list_files(console, [store / "results.nc", store / "manifest.json"])
+    console.print(f"draw it: dataselect plot {store}", soft_wrap=True, highlight=False)
+
+
+def _print_plan(declared: SweepFile, workers: int) -> None:
+    """What the file declares, before anything starts."""
+    console = Console()
+    count = len(grid(declared.problem, declared.axes))
+    console.print(f"{count} problems; predictions: {count if declared.theory else 'none'}")
+    if declared.plan is None:
+        console.print("no simulation")
+        return
+    expected = forecast(declared.plan)
+    busy = min(workers, CORES, expected.tasks)
+    console.print(f"{expected.tasks} tasks, {expected.fits} fits, {workers} workers")
+    console.print(
+        f"memory: about {expected.worker_bytes / 1e9:.2f} GB a worker"
+        f" (features {expected.feature_bytes / 1e9:.3f} GB)"
+    )
+    console.print(f"time: about {duration(expected.seconds / busy)} on {busy} cores")
+
+
+@app.command()
+def plot(
+    store: Annotated[Path, typer.Argument(help="Directory that a sweep wrote.")],
+    x: Annotated[str | None, typer.Option(help="Axis along which to draw.")] = None,
+) -> None:
+    """Draw a sweep: theory and simulation over its axes, and their gap against p."""
+    matplotlib.use("agg")
+    path = store / "results.nc"
+    if not path.exists():
+        raise StoreError(f"{path} does not exist: run or finish the sweep that writes {store}")
+    results = xr.load_dataset(path, engine="h5netcdf")
+    names = [d for d in results.dims if d not in ("dimension", "data_set")]
+    drawn = {"overlay": sweep_panels(results, x)} if names else {}
+    if THEORY in results and SIMULATION in results and results.sizes["dimension"] > 1:
+        drawn["gap"] = gap_panel(results)
+    files = []
+    for name, figure in drawn.items():
+        for suffix in ("png", "pdf"):
+            files.append(store / f"{name}.{suffix}")
+            write_whole(files[-1], figure.savefig)
+    _list_files(Console(), files)
+
+
 @contextmanager
 def long_run(
-    directory: Path, workers: int, console: Console
-) -> Iterator[tuple[Path, Executor, Callable[[int, int], None]]]:
-    """A results directory, worker processes and a progress report; an interrupt is one line."""
+    directory: Path, workers: int, scheduler: str | None
+) -> Iterator[tuple[Path, Executor]]:
+    """A results directory and an executor; an interrupt is one line."""
     directory.mkdir(parents=True, exist_ok=True)  # fail now, not after the computation
     matplotlib.use("agg")
     try:
-        with process_pool(workers) as executor, progress_report(console) as report:
-            yield directory, executor, report
+        with process_pool(workers) if scheduler is None else cluster(scheduler) as executor:
+            yield directory, executor
     except KeyboardInterrupt:
-        print("interrupted: no result files were changed", file=sys.stderr)
+        print(
+            "interrupted: finished tasks are kept; the same command again goes on from there",
+            file=sys.stderr,
+        )
         raise typer.Exit(130) from None
-
-
-@contextmanager
-def progress_report(console: Console) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on a terminal; a line at every tenth of the work elsewhere."""
-    if not console.is_terminal:
-
-        def print_line(done: int, total: int) -> None:
-            if done * 10 // total > (done - 1) * 10 // total:
-                console.print(f"simulated {done} of {total} tasks")
-
-        yield print_line
-        return
-    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("simulating", total=None)
-        yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
 def main() -> None:
     """Run the command line; wrong input or a failed solve is one line, not a traceback."""
     try:
         app()
-    except (theory.InvalidFieldError, OSError) as error:
+    except (theory.InvalidFieldError, OSError, ModuleNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except theory.ConvergenceError as error:

@@ -18,12 +18,12 @@ def fraction_panels(
 
     results: variables ``theory_misclassification`` and, optionally,
         ``simulation_misclassification`` with ``simulation_misclassification_standard_error``, over
-        the dimensions label_model, ridge, alpha and fraction; alphas are keys of
+        the dimensions column, ridge, alpha and fraction; alphas are keys of
         `figures.style.POWER_STYLES`.
     column_titles: a title for every label model.
     Error bars are one standard error. Percentages on both axes.
     """
-    ridges, models = results.ridge.values, results.label_model.values
+    ridges, models = results.ridge.values, results.column.values
     with figure_style():
         figure, axes = plt.subplots(
             len(ridges),
@@ -35,7 +35,7 @@ def fraction_panels(
         )
         for i, ridge in enumerate(ridges):
             for j, model in enumerate(models):
-                _draw_panel(axes[i, j], results.sel(ridge=ridge, label_model=model))
+                _draw_panel(axes[i, j], results.sel(ridge=ridge, column=model))
                 if i == 0:
                     axes[i, j].set_title(column_titles[model])
             axes[i, 0].set_ylabel(f"ridge λ = {ridge:g}\n\ntest misclassification (%)")

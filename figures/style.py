@@ -28,6 +28,10 @@ The hues are the Okabe-Ito set, told apart under the common colour-vision defici
 differ too, so that a black-and-white print stays readable.
 """
 
+SERIES_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
+MARKERS = ("o", "s", "^", "D", "v", "<", ">")
+"""For series other than selection schemes."""
+
 _RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,

@@ -16,11 +16,12 @@ import xarray as xr
 from figures import fraction_panels
 from paper_repro.results import describe_run, write_results
 from simulate import Estimate, estimate_all
+from simulate.run import Watcher
 from simulate.task import MEASURED
-from theory import Problem, RandomSelection
-from theory.sweep import QUANTITIES, grid, sweep
+from theory import Prediction, Problem, RandomSelection, predict_all
+from theory.sweep import QUANTITIES, grid, labelled
 
-Progress = Callable[[int, int], None]
+Watch = Callable[[Mapping[Problem, Prediction]], Watcher]
 
 AXES: dict[str, list[float]] = {
     "ridge": [0.1, 0.01, 0.001],
@@ -61,10 +62,18 @@ class FractionFigure:
         """Every problem of the figure, in the order of the results."""
         return [p for column in self.columns.values() for p in grid(column.problem, AXES)]
 
-    def theory_results(self) -> xr.Dataset:
-        """Predictions over label_model, ridge, alpha and fraction, named theory_*."""
-        sweeps = [sweep(column.problem, AXES) for column in self.columns.values()]
-        labels = xr.Variable("label_model", list(self.columns), {"long_name": "label model"})
+    @property
+    def distinct_problems(self) -> list[Problem]:
+        """The same, with the full sample, which is that of every exponent, only once."""
+        return list(dict.fromkeys(map(_canonical, self.problems)))
+
+    def theory_results(self, predictions: Mapping[Problem, Prediction]) -> xr.Dataset:
+        """Predictions over column, ridge, alpha and fraction, named theory_*."""
+        sweeps = [
+            labelled(c.problem, AXES, [predictions[_canonical(p)] for p in grid(c.problem, AXES)])
+            for c in self.columns.values()
+        ]
+        labels = xr.Variable("column", list(self.columns), {"long_name": "label model"})
         combined = xr.concat(sweeps, labels, combine_attrs="drop")
         return combined.rename({name: f"theory_{name}" for name in combined.data_vars})
 
@@ -73,24 +82,22 @@ class FractionFigure:
         scale: Scale,
         seed: int,
         executor: Executor | None = None,
-        progress: Progress | None = None,
+        store: Path | None = None,
+        watcher: Watcher | None = None,
     ) -> xr.Dataset:
-        """Means and standard errors over the same dimensions, named simulation_*.
-
-        At fraction 1 all exponents select the full sample: it is fitted once, shown for each.
-        """
-        full = RandomSelection(1.0)
-        canonical = [
-            p.replace({"selection": full}) if getattr(p.selection, "fraction", 0) == 1 else p
-            for p in self.problems
-        ]
-        distinct = list(dict.fromkeys(canonical))
+        """Means and standard errors over the same dimensions, named simulation_*."""
         measured = estimate_all(
-            distinct, scale.dimension, scale.repeats, seed, executor=executor, progress=progress
+            self.distinct_problems,
+            scale.dimension,
+            scale.repeats,
+            seed,
+            executor=executor,
+            store=store,
+            watcher=watcher,
         )
-        by_problem = dict(zip(distinct, measured, strict=True))
-        estimates = [by_problem[p] for p in canonical]
-        dims = ["label_model", *(name.rpartition(".")[2] for name in AXES)]
+        by_problem = dict(zip(self.distinct_problems, measured, strict=True))
+        estimates = [by_problem[_canonical(p)] for p in self.problems]
+        dims = ["column", *(name.rpartition(".")[2] for name in AXES)]
         shape = [len(self.columns), *map(len, AXES.values())]
         return xr.Dataset(
             {
@@ -106,14 +113,20 @@ class FractionFigure:
         scale: Scale,
         seed: int,
         executor: Executor | None = None,
-        progress: Progress | None = None,
+        watch: Watch | None = None,
     ) -> tuple[xr.Dataset, list[Path]]:
-        """Compute, draw and write the figure into ``directory``; returns the results and files."""
+        """Compute, draw and write the figure into ``directory``; returns the results and files.
+
+        watch: makes a watcher of the simulation from the predictions. Finished tasks are kept in
+        the directory: the same call again goes on where this one was stopped.
+        """
         began = time.perf_counter()
-        results = xr.merge(
-            [self.theory_results(), self.simulation_results(scale, seed, executor, progress)],
-            combine_attrs="drop",
-        )
+        distinct = self.distinct_problems
+        predictions = dict(zip(distinct, predict_all(distinct), strict=True))
+        watcher = watch(predictions) if watch is not None else None
+        store = directory / f"simulation-p{scale.dimension}-x{scale.repeats}-seed{seed}"
+        simulation = self.simulation_results(scale, seed, executor, store, watcher)
+        results = xr.merge([self.theory_results(predictions), simulation], combine_attrs="drop")
         first = next(iter(self.columns.values())).problem
         samples = round(first.samples_per_dimension * scale.dimension)
         settings = {"dimension": scale.dimension, "samples": samples, "data_sets": scale.repeats}
@@ -132,6 +145,12 @@ class FractionFigure:
         )
         manifest = describe_run(seed, time.perf_counter() - began, settings)
         return results, write_results(directory, self.name, results, figure, manifest)
+
+
+def _canonical(problem: Problem) -> Problem:
+    """The problem, or the same with random selection where it selects the full sample."""
+    full = getattr(problem.selection, "fraction", 0) == 1
+    return problem.replace({"selection": RandomSelection(1.0)}) if full else problem
 
 
 def _simulated(
@@ -163,9 +182,9 @@ def agreement(results: xr.Dataset) -> list[tuple[str, float, int, float, float]]
     repeated = (results.fraction == 1) & (results.alpha != results.alpha[0])
     z = z.where(~repeated)
     rows = []
-    for model in results.label_model.values:
+    for model in results.column.values:
         for ridge in results.ridge.values:
-            panel = z.sel(label_model=model, ridge=ridge).values
+            panel = z.sel(column=model, ridge=ridge).values
             panel = panel[np.isfinite(panel)]
             worst, rms = (
                 (float(np.abs(panel).max()), float(np.sqrt(np.mean(panel**2))))

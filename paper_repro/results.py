@@ -1,37 +1,14 @@
 """Result files of a reproduction: written whole or not at all, with a manifest beside them."""
 
 import json
-import os
-import platform
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
 
-RECORDED_PACKAGES = ("data-selection-theory", "numpy", "scipy", "jax", "jaxlib", "xarray")
-
-
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call ``write`` on a temporary file in the same directory, then rename it to ``path``.
-
-    Whatever interrupts the writing, ``path`` holds its old content or the whole new one.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+from simulate.files import describe_environment, write_whole
 
 
 def write_results(
@@ -54,12 +31,8 @@ def write_results(
 def describe_run(seed: int, wall_seconds: float, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest: what ran, with which versions and seed, for how long."""
     return {
-        "command": " ".join(["dataselect", *sys.argv[1:]]),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_seconds": round(wall_seconds, 1),
         "seed": seed,
         "settings": dict(settings),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "versions": {package: version(package) for package in RECORDED_PACKAGES},
+        **describe_environment(),
     }

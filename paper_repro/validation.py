@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from threadpoolctl import threadpool_limits
 
 from figures import z_score_plot
 from paper_repro.results import describe_run, write_results
-from simulate import Estimate, estimate
+from simulate import Estimate, estimate_all
 from theory import (
     F1,
     F2,
@@ -107,11 +108,14 @@ def validate(
     executor: Executor,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[xr.Dataset, list[Path]]:
-    """Predict and simulate every problem, each from a seed of its own; write results and plot."""
+    """Predict and simulate every problem, each from a seed of its own; write results and plot.
+
+    progress: called with the problems done and their number. Finished ones are kept.
+    """
     began = time.perf_counter()
     drawn = problems(count)
     futures = {
-        executor.submit(_both, problem, dimension, repeats, seed): seed
+        executor.submit(_both, problem, dimension, repeats, seed, directory): seed
         for seed, problem in enumerate(drawn)
     }
     answers: dict[int, tuple[Prediction, Estimate]] = {}
@@ -144,10 +148,15 @@ def validate(
     return results, write_results(directory, NAME, results, figure, manifest)
 
 
-def _both(problem: Problem, dimension: int, repeats: int, seed: int) -> tuple[Prediction, Estimate]:
-    """Theory and simulation of one problem; theory that fails is NaN."""
-    (prediction,) = predict_all([problem])
-    return prediction, estimate(problem, dimension, repeats, seed)
+def _both(
+    problem: Problem, dimension: int, repeats: int, seed: int, directory: Path
+) -> tuple[Prediction, Estimate]:
+    """Theory (NaN if it fails) and simulation, which is kept, of one problem."""
+    store = directory / f"simulation-p{dimension}-x{repeats}" / f"problem-{seed}"
+    with threadpool_limits(1):
+        (prediction,) = predict_all([problem])
+        (estimate,) = estimate_all([problem], dimension, repeats, seed, store=store)
+    return prediction, estimate
 
 
 def _z_scores(gap: np.ndarray, error: np.ndarray) -> np.ndarray:

@@ -1,6 +1,22 @@
 """Finite-sample simulation of learning from a selected subset."""
 
+from simulate.compare import Agreement, compare
 from simulate.monte_carlo import Estimate, Mean, estimate, estimate_all
-from simulate.workers import process_pool
+from simulate.plan import Plan
+from simulate.run import run
+from simulate.store import StoreError
+from simulate.workers import cluster, process_pool
 
-__all__ = ["Estimate", "Mean", "estimate", "estimate_all", "process_pool"]
+__all__ = [
+    "Agreement",
+    "Estimate",
+    "Mean",
+    "Plan",
+    "StoreError",
+    "cluster",
+    "compare",
+    "estimate",
+    "estimate_all",
+    "process_pool",
+    "run",
+]

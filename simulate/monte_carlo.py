@@ -1,14 +1,16 @@
 """Monte Carlo estimates of what the theory predicts, from fits to finite samples."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulate.task import COLUMNS, MEASURED, Task, pool_law, pool_size, run_task
-from theory._validation import as_count
+from simulate.plan import Plan
+from simulate.run import Watcher, run
+from simulate.task import COLUMNS, MEASURED, pool_size
 from theory.problem import Problem
 
 Array = NDArray[np.float64]
@@ -76,48 +78,22 @@ def estimate_all(
     seed: int = 0,
     test_samples: int | None = None,
     executor: Executor | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    store: Path | None = None,
+    watcher: Watcher | None = None,
 ) -> list[Estimate]:
     """Simulate many problems; those on the same pool share each of its data sets.
 
-    executor: runs the tasks; None runs them here. The numbers do not depend on it.
-    progress: called with the tasks done and the number of tasks after each task.
-    Other arguments as in ``estimate``. Returns estimates in the order of ``problems``.
+    executor, store, watcher: as in ``run``. Other arguments as in ``estimate``.
+    Returns estimates in the order of ``problems``.
     """
-    dimension = as_count("dimension", dimension, least=2)
-    repeats = as_count("repeats", repeats)
-    seed = as_count("seed", seed, least=0)
-    if test_samples is not None:
-        test_samples = as_count("test_samples", test_samples)
-
-    by_pool: dict[object, list[int]] = {}
-    for i, problem in enumerate(problems):
-        by_pool.setdefault(pool_law(problem), []).append(i)
-    tasks = {
-        Task(tuple(problems[i] for i in alike), dimension, seed, number, test_samples): alike
-        for number in range(repeats)
-        for alike in by_pool.values()
-    }
-    measured = np.full((len(problems), repeats, len(COLUMNS)), np.nan)
-    for done, (task, values) in enumerate(_answers(list(tasks), executor), start=1):
-        measured[tasks[task], task.number] = values
-        if progress is not None:
-            progress(done, len(tasks))
-    return [_summary(p, dimension, values) for p, values in zip(problems, measured, strict=True)]
+    plan = Plan(tuple(problems), (dimension,), repeats, seed, test_samples)
+    values = run(plan, store, executor, watcher)
+    return [summarise(p, dimension, v) for p, v in zip(problems, values[0], strict=True)]
 
 
-def _answers(tasks: list[Task], executor: Executor | None) -> Iterator[tuple[Task, Array]]:
-    if executor is None:
-        yield from ((task, run_task(task)) for task in tasks)
-        return
-    futures = {executor.submit(run_task, task): task for task in tasks}
-    for future in as_completed(futures):
-        yield futures[future], future.result()
-
-
-def _summary(problem: Problem, dimension: int, measured: NDArray[np.float64]) -> Estimate:
-    """Means and standard errors over the data sets whose fit converged; measured: [repeats, k]."""
-    good = measured[measured[:, -1] == 1]
+def summarise(problem: Problem, dimension: int, values: Array) -> Estimate:
+    """Means and standard errors over data sets; values: shape [repeats, COLUMNS]."""
+    good = values[values[:, COLUMNS.index("converged")] == 1]
     means: dict[str, Mean] = {}
     for name, column in zip(MEASURED, good.T, strict=False):
         mean = float(column.mean()) if column.size else float("nan")
@@ -128,5 +104,5 @@ def _summary(problem: Problem, dimension: int, measured: NDArray[np.float64]) ->
         dimension=dimension,
         samples=pool_size(problem, dimension),
         repeats=len(good),
-        failed_fits=len(measured) - len(good),
+        failed_fits=len(values) - len(good),
     )

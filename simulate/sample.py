@@ -13,7 +13,7 @@ Purpose = Literal["features", "labels", "selection", "test", "surrogate"]
 
 
 def stream(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
-    """The generator for one purpose and key (such as the number of the data set) of a run.
+    """The generator for one purpose and key (dimension and number of the data set) of a run.
 
     Streams of different purposes or keys are independent, whatever order they are used in.
 
@@ -35,9 +35,10 @@ class Sample:
     """
 
     def __init__(self, data: DataModel, size: int, dimension: int, seed: int, number: int) -> None:
-        self.features = draw_features(data, size, dimension, stream(seed, "features", number))
-        self._label_uniforms = stream(seed, "labels", number).random(size)
-        self.selection_uniforms = stream(seed, "selection", number).random(size)
+        key = dimension, number
+        self.features = draw_features(data, size, dimension, stream(seed, "features", *key))
+        self._label_uniforms = stream(seed, "labels", *key).random(size)
+        self.selection_uniforms = stream(seed, "selection", *key).random(size)
 
     def labels(self, data: DataModel) -> Array:
         """Labels in {-1, +1}, shape [N]."""

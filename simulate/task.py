@@ -45,9 +45,13 @@ LEAST_BATCH_BYTES = 1 << 26
 
 
 class Task(NamedTuple):
-    """Which problems to simulate, at which size, on which of the independent data sets."""
+    """Which problems to simulate, at which size, on which of the independent data sets.
+
+    places: where the problems stand in the plan.
+    """
 
     problems: tuple[Problem, ...]
+    places: tuple[int, ...]
     dimension: int
     seed: int
     number: int
@@ -72,7 +76,7 @@ def run_task(task: Task) -> Array:
     scored: dict[tuple[object, object], tuple[LinearSurrogate, Array]] = {}
     for problem in task.problems:
         if (problem.surrogate, problem.data) not in scored:
-            generator = stream(task.seed, "surrogate", task.number)
+            generator = stream(task.seed, "surrogate", task.dimension, task.number)
             surrogate = draw_surrogate(problem, task.dimension, generator)
             scores = surrogate.scores(sample.features)
             scored[problem.surrogate, problem.data] = surrogate, scores
@@ -140,7 +144,7 @@ def _measure(
     if task.test_samples is None:
         errors = misclassification(*model), log_loss(*model)
     else:
-        generator = stream(task.seed, "test", task.number)
+        generator = stream(task.seed, "test", task.dimension, task.number)
         labels, outputs = draw_test_outputs(*model, task.test_samples, generator)
         margins = labels * outputs
         errors = float(np.mean(margins < 0)), float(np.mean(np.logaddexp(0, -margins)))

@@ -11,7 +11,7 @@ import xarray as xr
 from figures import fraction_panels
 from paper_repro import figure_2
 from paper_repro.fraction_figure import Scale, agreement
-from paper_repro.results import write_whole
+from simulate.files import write_whole
 from theory import F1, PowerSelection, Problem, SingleIndex, predict
 
 SMALL = Scale(dimension=20, repeats=2)
@@ -21,7 +21,8 @@ SMALL = Scale(dimension=20, repeats=2)
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, xr.Dataset]:
     directory = tmp_path_factory.mktemp("figure-2")
     results, files = figure_2.FIGURE.reproduce(directory, SMALL, seed=3)
-    assert {f.name for f in files} == {f.name for f in directory.iterdir()}
+    kept = "simulation-p20-x2-seed3"
+    assert {f.name for f in files} | {kept} == {f.name for f in directory.iterdir()}
     return directory, results
 
 
@@ -41,7 +42,7 @@ def test_results_are_the_theory_and_a_full_simulation(run: tuple[Path, xr.Datase
     _, results = run
     assert (results.theory_status == "CONVERGED").all()
     assert np.isfinite(results.simulation_misclassification).all()
-    point = results.sel(label_model="f1", ridge=0.01, alpha=0.5, fraction=0.3)
+    point = results.sel(column="f1", ridge=0.01, alpha=0.5, fraction=0.3)
     problem = Problem(SingleIndex(F1, 5.0), PowerSelection(0.5, 0.3), 0.01, 6870 / 3000)
     assert float(point.theory_misclassification) == predict(problem).misclassification
     rows = agreement(results)
@@ -63,7 +64,7 @@ def test_picture_shows_lines_and_points_without_overlap(run: tuple[Path, xr.Data
         if np.size(line.get_xdata()) == 11 and line.get_linestyle() == "-"
     ]
     assert len(curves) == 5
-    expected = results.theory_misclassification.sel(label_model="f1", ridge=0.1, alpha=-1.0)
+    expected = results.theory_misclassification.sel(column="f1", ridge=0.1, alpha=-1.0)
     np.testing.assert_allclose(np.asarray(curves[0].get_ydata()), 100 * expected)
     assert len(panel.containers) == 5  # error bars
     boxes = [axis.get_tightbbox() for axis in figure.axes]

@@ -88,22 +88,27 @@ def sweep(problem: Problem, axes: Axes, quadrature: Quadrature | None = None) ->
     return labelled(problem, axes, predict_all(problems, quadrature))
 
 
-def labelled(problem: Problem, axes: Axes, predictions: Iterable[Prediction]) -> xr.Dataset:
-    """Arrange predictions of ``grid(problem, axes)`` as a labelled dataset."""
-    predictions = list(predictions)
+def frame(axes: Axes) -> xr.Dataset:
+    """The coordinates of a sweep; its dimensions, in order, have the sizes of the axes."""
     dims = ["_".join(_short(name) for name in _names(axis)) for axis in axes]
     if len(set(dims)) < len(dims):
         raise InvalidFieldError("axes", list(axes), "axes with distinct last names")
-    shape = [len(steps) for steps in axes.values()]
     coordinates: dict[str, xr.Variable] = {}
     for dim, (axis, steps) in zip(dims, axes.items(), strict=True):
         columns = zip(*(_tuple(axis, value) for value in steps), strict=True)
         for name, column in zip(_names(axis), columns, strict=True):
             coordinates[_short(name)] = _coordinate(dim, _short(name), column)
-    dataset = xr.Dataset(
-        coords=coordinates,
-        attrs={"problem": repr(problem), "source": "asymptotic theory"},
-    )
+    return xr.Dataset(coords=coordinates)
+
+
+def labelled(problem: Problem, axes: Axes, predictions: Iterable[Prediction]) -> xr.Dataset:
+    """Arrange predictions of ``grid(problem, axes)`` as a labelled dataset."""
+    predictions = list(predictions)
+    dataset = frame(axes)
+    dataset.attrs = {"problem": repr(problem), "source": "asymptotic theory"}
+    coordinates = set(dataset.coords)
+    dims = list(dataset.sizes)
+    shape = list(dataset.sizes.values())
     for name, (long_name, symbol, unit) in QUANTITIES.items():
         if name not in coordinates:
             values = np.array([getattr(p, name) for p in predictions]).reshape(shape)

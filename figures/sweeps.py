@@ -1,0 +1,234 @@
+"""Figures of any sweep: theory as lines, simulation as points; and their gap against p."""
+
+import itertools
+import textwrap
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from figures.style import MARKERS, POWER_STYLES, SERIES_COLOURS, SchemeStyle, figure_style
+from simulate.compare import extrapolate
+from theory._validation import InvalidFieldError
+
+THEORY, SIMULATION = "theory_misclassification", "simulation_misclassification"
+LOGARITHMIC_RANGE = 30.0
+"""An axis whose positive values span this ratio is logarithmic."""
+
+GREEK = {"alpha": "α", "gamma": "γ", "delta": "δ", "lambda": "λ"}
+
+
+def simulated(results: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """Mean misclassification over data sets, of fits that converged, and its standard error."""
+    values = results[SIMULATION].where(results.simulation_converged == 1)
+    count = values.count("data_set")
+    return values.mean("data_set"), values.std("data_set", ddof=1) / count**0.5
+
+
+def sweep_panels(results: xr.Dataset, x: str | None = None) -> Figure:
+    """Misclassification over a sweep of one to three axes: along x, in colours, in panels.
+
+    results: theory_misclassification over the axes, or simulation_misclassification (with
+        simulation_converged) over dimension, the axes and data_set, or both.
+    x: the axis along which to draw; by default a numeric one with the most values.
+    Error bars are one standard error.
+    """
+    axes_names = _axes_of(results)
+    if not 1 <= len(axes_names) <= 3:
+        raise InvalidFieldError("axes", axes_names, "one to three, to be drawn")
+    x = x or max(axes_names, key=lambda name: (_numeric(results, name), results.sizes[name]))
+    if x not in axes_names:
+        raise InvalidFieldError("x", x, "one of " + ", ".join(axes_names))
+    others = sorted((name for name in axes_names if name != x), key=lambda n: -results.sizes[n])
+    others.sort(key=lambda name: name != "alpha")  # the schemes have colours of their own
+    panel_name = others[1] if len(others) > 1 else None
+    panels = [{panel_name: k} for k in range(results.sizes[panel_name])] if panel_name else [{}]
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    width, height = (3.9 * columns + 0.6, 2.7 * rows + 1.1) if panel_name else (6.6, 4.6)
+    with figure_style():
+        figure, grid = plt.subplots(
+            rows,
+            columns,
+            figsize=(width, height),
+            sharex=True,
+            squeeze=False,
+            layout="constrained",
+        )
+        for axis, choice in zip(grid.flat, panels, strict=False):
+            panel = results.isel(choice)
+            _draw_panel(axis, panel, x, others[0] if others else None)
+            if panel_name:
+                axis.set_title(_describe(results, panel_name, choice[panel_name]))
+        for axis in grid.flat[len(panels) :]:
+            axis.set_visible(False)
+        for axis in grid[:, 0]:
+            axis.set_ylabel("test misclassification (%)")
+        for axis in grid[-1]:
+            axis.set_xlabel(_axis_label(results, x))
+        handles, labels = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        parts = ["lines: theory"] if THEORY in results else []
+        if SIMULATION in results:
+            parts.append(f"points: simulation, {_sizes(results)}, ±1 s.e.")
+        figure.suptitle(_title(results, ";  ".join(parts), width), fontsize=11)
+    return figure
+
+
+def gap_panel(results: xr.Dataset) -> Figure:
+    """Simulation minus theory against 1/p, a colour per problem, with the line through it.
+
+    results: as for ``sweep_panels``, with theory and with at least two dimensions.
+    The squares at 1/p = 0 are the limits that the simulations point to, each with its standard
+    error: the theory is right where they are compatible with zero.
+    """
+    mean, error = simulated(results)
+    gap = 100 * (mean - results[THEORY])
+    p = results.dimension.values.astype(float)
+    problems = list(_combinations(results, _axes_of(results)))
+    with figure_style():
+        figure, axis = plt.subplots(figsize=(6.6, 4.6), layout="constrained")
+        axis.axhline(0, color="#777777", linewidth=1, linestyle=":")
+        for k, (choice, name) in enumerate(problems):
+            style = _series_style(results, choice, k, len(problems))
+            y, bar = gap.isel(choice).values, 100 * error.isel(choice).values
+            limit = extrapolate(p.tolist(), y, bar)
+            shift = (k - (len(problems) - 1) / 2) * 0.006 / p.min()
+            axis.errorbar(
+                1 / p + shift,
+                y,
+                yerr=bar,
+                color=style.colour,
+                marker=style.marker,
+                markersize=4,
+                linestyle="none",
+                elinewidth=1,
+                label=name if len(problems) <= 8 else None,
+            )
+            slope = np.sum((y - limit.mean) / p / bar**2) / np.sum(1 / p**2 / bar**2)
+            ends = np.array([0.0, 1.05 / p.min()])
+            axis.plot(ends, limit.mean + slope * ends, color=style.colour, linewidth=1, alpha=0.7)
+            axis.errorbar(
+                [shift],
+                [limit.mean],
+                yerr=[limit.standard_error],
+                color=style.colour,
+                marker="s",
+                markersize=5,
+                linestyle="none",
+                elinewidth=1,
+            )
+        axis.set_xticks([0, *(1 / p)], ["∞", *(f"{v:g}" for v in p)])
+        axis.grid(visible=False, axis="x")
+        axis.set_xlabel("dimension p (axis linear in 1/p)")
+        axis.set_ylabel("simulation − theory\n(percentage points of misclassification)")
+        if len(problems) <= 8:
+            figure.legend(loc="outside lower center", ncols=3)
+        legend = f"{_sizes(results)}, ±1 s.e.;  squares: limit of a + b/p"
+        figure.suptitle(_title(results, legend, 6.6), fontsize=11)
+    return figure
+
+
+def _axes_of(results: xr.Dataset) -> list[str]:
+    name = THEORY if THEORY in results else SIMULATION
+    return [str(d) for d in results[name].dims if d not in ("dimension", "data_set")]
+
+
+def _sizes(results: xr.Dataset) -> str:
+    p = ", ".join(f"{v:g}" for v in results.dimension.values)
+    return f"p = {p}, {results.sizes['data_set']} data sets"
+
+
+def _title(results: xr.Dataset, legend: str, width: float) -> str:
+    """Title and legend, in lines that fit a figure of the given width in inches."""
+    lines = [results.attrs.get("title", ""), legend]
+    return "\n".join(textwrap.fill(line, round(11.5 * width)) for line in lines if line)
+
+
+def _numeric(results: xr.Dataset, name: str) -> bool:
+    return name in results.coords and np.issubdtype(results[name].dtype, np.number)
+
+
+def _positions(results: xr.Dataset, name: str) -> tuple[Any, list[str] | None]:
+    """Values along an axis; for one without numbers, places and the labels to put there."""
+    if _numeric(results, name):
+        return results[name].values, None
+    count = results.sizes[name]
+    return np.arange(count), [_describe(results, name, k) for k in range(count)]
+
+
+def _describe(results: xr.Dataset, name: str, k: int) -> str:
+    """Coordinates of one step along an axis, such as "ridge = 0.1"; a scheme by its name."""
+    if name == "alpha" and (value := float(results.alpha.values[k])) in POWER_STYLES:
+        return POWER_STYLES[value].label
+    parts = []
+    for key, coordinate in results.coords.items():
+        if coordinate.dims == (name,):
+            value = coordinate.values[k]
+            parts.append(f"{key} = {value:g}" if _numeric(results, str(key)) else str(value))
+    return ", ".join(parts)
+
+
+def _axis_label(results: xr.Dataset, name: str) -> str:
+    if name not in results.coords:
+        return name
+    label = str(results[name].attrs.get("long_name", name))
+    symbol = str(results[name].attrs.get("symbol", ""))
+    return f"{label} {GREEK.get(symbol, symbol)}".rstrip()
+
+
+def _combinations(
+    results: xr.Dataset, names: list[str]
+) -> Iterator[tuple[dict[Hashable, int], str]]:
+    """Every problem of a sweep as indices, and in words."""
+    for steps in itertools.product(*(range(results.sizes[name]) for name in names)):
+        choice: dict[Hashable, int] = dict(zip(names, steps, strict=True))
+        yield choice, ", ".join(_describe(results, str(n), k) for n, k in choice.items())
+
+
+def _series_style(
+    results: xr.Dataset, choice: dict[Hashable, int], k: int, count: int
+) -> SchemeStyle:
+    if list(choice) == ["alpha"]:
+        alpha = float(results.alpha.values[choice["alpha"]])
+        if alpha in POWER_STYLES:
+            return POWER_STYLES[alpha]
+    if count <= len(SERIES_COLOURS):
+        return SchemeStyle(SERIES_COLOURS[k], MARKERS[k % len(MARKERS)], "")
+    return SchemeStyle(plt.get_cmap("viridis")(k / (count - 1)), "o", "")  # type: ignore[arg-type]
+
+
+def _draw_panel(axis: Axes, panel: xr.Dataset, x: str, colour: str | None) -> None:
+    at, labels = _positions(panel, x)
+    count = panel.sizes[colour] if colour else 1
+    mean, error = simulated(panel) if SIMULATION in panel else (None, None)
+    for k in range(count):
+        choice: dict[Hashable, int] = {colour: k} if colour else {}
+        style = _series_style(panel, choice, k, count)
+        name = _describe(panel, colour, k) if colour else ""
+        if THEORY in panel:
+            y = 100 * panel[THEORY].isel(choice)
+            axis.plot(at, y, color=style.colour, label=None if SIMULATION in panel else name)
+        if mean is None or error is None:
+            continue
+        for d, p in enumerate(panel.dimension.values):
+            several = panel.sizes["dimension"] > 1
+            axis.errorbar(
+                at,
+                100 * mean.isel({**choice, "dimension": d}),
+                yerr=100 * error.isel({**choice, "dimension": d}),
+                color=style.colour,
+                marker=MARKERS[d % len(MARKERS)] if several else style.marker,
+                markersize=4,
+                linestyle="none",
+                elinewidth=1,
+                label=", ".join(part for part in (name, f"p = {p}" if several else "") if part),
+            )
+    if labels is not None:
+        axis.set_xticks(at, labels, rotation=30, ha="right")
+    elif at.min() > 0 and at.max() / at.min() >= LOGARITHMIC_RANGE:
+        axis.set_xscale("log")

@@ -1,0 +1,137 @@
+"""Hold simulation against theory: z-scores, a chi-squared test, and the limit of large p."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from simulate.monte_carlo import Estimate, Mean
+from simulate.plan import Plan
+from simulate.task import COLUMNS, MEASURED, Task
+from theory._validation import InvalidFieldError
+from theory.prediction import Prediction
+from theory.problem import Problem
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How one quantity's simulation agrees with its prediction.
+
+    predicted: the prediction. dimensions: p of every estimate.
+    z: (mean - predicted) / standard error, for each estimate.
+    chi_squared: sum of squares of the z-scores, each first replaced by the normal deviate of the
+        same probability, as a standard error from few data sets is itself uncertain (Student's t).
+    p_value: probability of a larger chi_squared if the theory held at every p.
+    limit: where a + b/p, fitted to the means, goes for p -> infinity; NaN for a single estimate.
+    limit_z: (limit - predicted) / its standard error.
+    """
+
+    predicted: float
+    dimensions: tuple[int, ...]
+    z: tuple[float, ...]
+    chi_squared: float
+    p_value: float
+    limit: Mean
+    limit_z: float
+
+
+def compare(
+    prediction: Prediction, estimates: Estimate | Sequence[Estimate]
+) -> dict[str, Agreement]:
+    """Agreement of every simulated quantity of one problem with its prediction, by name.
+
+    estimates: one, or several of different dimensions, which are independent. Quantities that do
+    not vary between data sets (such as alpha_s without an error direction) are left out.
+    Raises ValueError if an estimate has fewer than two data sets, or a dimension comes twice.
+
+    >>> from simulate import estimate
+    >>> from theory import F1, Problem, RandomSelection, SingleIndex, predict
+    >>> problem = Problem(SingleIndex(F1, 5.0), RandomSelection(0.5), 0.1, 2.0)
+    >>> sizes = [estimate(problem, dimension=p, repeats=20) for p in (50, 100, 200)]
+    >>> agreement = compare(predict(problem), sizes)["misclassification"]
+    >>> agreement.dimensions, agreement.p_value > 1e-3, abs(agreement.limit_z) < 4
+    ((50, 100, 200), True, True)
+    """
+    sizes = [estimates] if isinstance(estimates, Estimate) else list(estimates)
+    dimensions = tuple(e.dimension for e in sizes)
+    if not sizes or len(set(dimensions)) < len(dimensions):
+        raise InvalidFieldError("estimates", dimensions, "one or more, of different dimensions")
+    for e in sizes:
+        if e.repeats < 2:
+            raise InvalidFieldError("estimates.repeats", e.repeats, "2 or more data sets each")
+    result = {}
+    for name in MEASURED:
+        means = [getattr(e, name) for e in sizes]
+        if all(m.standard_error > 0 for m in means):
+            repeats = np.array([e.repeats for e in sizes])
+            result[name] = _agreement(getattr(prediction, name), dimensions, means, repeats)
+    return result
+
+
+def _agreement(
+    predicted: float, dimensions: tuple[int, ...], means: list[Mean], repeats: NDArray[np.int_]
+) -> Agreement:
+    mean = np.array([m.mean for m in means])
+    error = np.array([m.standard_error for m in means])
+    z = (mean - predicted) / error
+    chi_squared = float(np.sum(normal_deviates(z, repeats) ** 2))
+    limit = extrapolate(dimensions, mean, error)
+    return Agreement(
+        predicted=predicted,
+        dimensions=dimensions,
+        z=tuple(z.tolist()),
+        chi_squared=chi_squared,
+        p_value=float(stats.chi2.sf(chi_squared, z.size)),
+        limit=limit,
+        limit_z=(limit.mean - predicted) / limit.standard_error,
+    )
+
+
+def normal_deviates(z: Array, repeats: NDArray[np.int_]) -> Array:
+    """Normal deviates as improbable as z-scores whose standard errors are of few data sets."""
+    tail = stats.t.logsf(np.abs(z), repeats - 1)
+    return np.asarray(np.sign(z) * -stats.norm.ppf(np.exp(tail)))
+
+
+def extrapolate(dimensions: Sequence[int], mean: Array, error: Array) -> Mean:
+    """Intercept a of the weighted least-squares line a + b/p; NaN for a single dimension.
+
+    >>> extrapolate([10, 20], np.array([1.1, 1.05]), np.array([0.1, 0.1])).mean.round(12)
+    np.float64(1.0)
+    """
+    if len(dimensions) < 2:
+        return Mean(float("nan"), float("nan"))
+    lines = np.column_stack([np.ones(len(dimensions)), 1 / np.asarray(dimensions)]) / error[:, None]
+    covariance = np.linalg.inv(lines.T @ lines)
+    intercept = (covariance @ (lines.T @ (mean / error)))[0]
+    return Mean(intercept, float(np.sqrt(covariance[0, 0])))
+
+
+class RunningAgreement:
+    """Root-mean-square z of the misclassification over a run's problems so far."""
+
+    def __init__(self, plan: Plan, predictions: Mapping[Problem, Prediction]) -> None:
+        self._predicted = np.array([predictions[p].misclassification for p in plan.problems])
+        self._values = plan.collect([])[..., COLUMNS.index("misclassification")]
+        self._dimensions = plan.dimensions
+
+    def add(self, task: Task, results: Array) -> None:
+        place = self._dimensions.index(task.dimension), list(task.places), task.number
+        good = results[:, COLUMNS.index("converged")] == 1
+        self._values[place] = np.where(good, results[:, COLUMNS.index("misclassification")], np.nan)
+
+    def rms(self) -> float:
+        """Of the deviates that have at least two data sets; NaN before there are any."""
+        count = np.sum(np.isfinite(self._values), axis=-1)
+        enough = (count >= 2) & np.isfinite(self._predicted)
+        if not enough.any():
+            return float("nan")
+        values, count = self._values[enough], count[enough]
+        error = np.nanstd(values, axis=-1, ddof=1) / np.sqrt(count)
+        predicted = np.broadcast_to(self._predicted, enough.shape)[enough]
+        z = (np.nanmean(values, axis=-1) - predicted) / error
+        return float(np.sqrt(np.mean(normal_deviates(z, count) ** 2)))

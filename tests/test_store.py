@@ -1,0 +1,222 @@
+"""Interrupted, killed, crowded out: runs lose nothing that was finished, and say what is wrong."""
+
+import json
+import multiprocessing
+import os
+import signal
+import sqlite3
+from collections.abc import Callable, Mapping
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from simulate import Plan, StoreError, process_pool, run
+from simulate.store import open_store
+from simulate.task import Task
+from tests.problems import power_problem
+from theory import F2, GaussianMixture
+
+Array = NDArray[np.float64]
+
+
+def small_plan(**changes: Any) -> Plan:
+    """Two pools, four problems, eight tasks."""
+    problems = [power_problem(alpha=a, ridge=0.1) for a in (-1.0, 1.0)]
+    problems += [power_problem(F2, alpha=0.5), power_problem(data=GaussianMixture(1.0))]
+    settings: dict[str, Any] = {"dimensions": (20,), "repeats": 4, "seed": 1} | changes
+    return Plan(tuple(problems), **settings)
+
+
+class Watch:
+    """Counts tasks, and does something after one of them."""
+
+    def __init__(self, after: int = 0, act: Callable[[], None] = lambda: None) -> None:
+        self.found, self.done = 0, 0
+        self._after, self._act = after, act
+
+    def begin(self, plan: Plan, finished: Mapping[Task, Array]) -> None:
+        self.found = len(finished)
+
+    def finish(self, task: Task, results: Array) -> None:
+        self.done += 1
+        if self.done == self._after:
+            self._act()
+
+
+@pytest.fixture(scope="module")
+def whole() -> Array:
+    """The plan run by two workers without interruption."""
+    with process_pool(2) as executor:
+        return run(small_plan(), executor=executor)
+
+
+def _run_and_be_killed(store: Path) -> None:
+    run(small_plan(), store, watcher=Watch(3, lambda: os.kill(os.getpid(), signal.SIGKILL)))
+
+
+def test_a_killed_run_resumes_to_the_same_numbers(tmp_path: Path, whole: Array) -> None:
+    process = multiprocessing.get_context("spawn").Process(
+        target=_run_and_be_killed, args=(tmp_path,)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    watch = Watch()
+    resumed = run(small_plan(), tmp_path, watcher=watch)
+    assert (watch.found, watch.done) == (3, 5)
+    np.testing.assert_allclose(resumed, whole, rtol=1e-6, atol=1e-9)
+    again = Watch()
+    assert np.array_equal(run(small_plan(), tmp_path, watcher=again), resumed)
+    assert (again.found, again.done) == (8, 0)
+
+
+def test_numbers_do_not_depend_on_the_number_of_workers_or_an_interruption(
+    tmp_path: Path, whole: Array
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), process_pool(1) as executor:
+        run(small_plan(), tmp_path, executor, Watch(2, interrupt))
+    watch = Watch()
+    with process_pool(1) as executor:
+        resumed = run(small_plan(), tmp_path, executor, watch)
+    assert watch.found == 2
+    assert np.array_equal(resumed, whole)
+
+
+def test_a_worker_that_dies_is_replaced(whole: Array) -> None:
+    with process_pool(2) as executor:
+
+        def kill_one() -> None:
+            assert executor._pool._processes
+            os.kill(next(iter(executor._pool._processes)), signal.SIGKILL)
+
+        watch = Watch(1, kill_one)
+        assert np.array_equal(run(small_plan(), executor=executor, watcher=watch), whole)
+        assert watch.done == 8
+
+
+def test_a_task_that_always_kills_its_worker_fails() -> None:
+    with process_pool(1) as executor:
+        fatal = executor.submit(os._exit, 1)
+        with pytest.raises(BrokenProcessPool):
+            fatal.result(timeout=60)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_a_dask_cluster_with_a_killed_worker_gives_the_same_numbers(
+    tmp_path: Path, whole: Array
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=tmp_path
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        workers = client.run(os.getpid)
+        watch = Watch(1, lambda: os.kill(next(iter(workers.values())), signal.SIGKILL))
+        results = run(small_plan(), tmp_path / "store", client.get_executor(), watch)
+        assert watch.done == 8
+    assert np.array_equal(results, whole)
+
+
+def test_a_second_run_on_one_store_is_refused(tmp_path: Path) -> None:
+    with (
+        open_store(tmp_path, small_plan()),
+        pytest.raises(StoreError, match="in use by another run"),
+    ):
+        run(small_plan(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"seed": 2}, "seed"), ({"repeats": 5}, "data_sets"), ({"dimensions": (30,)}, "dimensions")],
+)
+def test_the_store_of_another_plan_is_refused(
+    tmp_path: Path, changes: dict[str, Any], named: str
+) -> None:
+    with open_store(tmp_path, small_plan()):
+        pass
+    with pytest.raises(StoreError, match=f"another plan .*{named}.* differs"):
+        run(small_plan(**changes), tmp_path)
+
+
+def damage_a_result(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE task SET results = zeroblob(length(results)) WHERE number = 0")
+    connection.close()
+
+
+def damage_the_file(path: Path) -> None:
+    path.write_bytes(b"not a database" + path.read_bytes()[14:])
+
+
+def cut_the_file(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+@pytest.mark.parametrize("damage", [damage_a_result, damage_the_file, cut_the_file])
+def test_a_damaged_store_is_named(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    plan = small_plan(repeats=1)
+    run(plan, tmp_path)
+    damage(tmp_path / "tasks.sqlite")
+    with pytest.raises(StoreError, match=r"tasks\.sqlite .*remove"):
+        run(plan, tmp_path)
+
+
+def test_a_damaged_manifest_is_named(tmp_path: Path) -> None:
+    with open_store(tmp_path, small_plan()):
+        pass
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(StoreError, match=r"manifest\.json is damaged"):
+        run(small_plan(), tmp_path)
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = small_plan(repeats=40)
+    connect = sqlite3.connect
+
+    def tiny(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.execute("PRAGMA max_page_count = 5")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", tiny)
+    watch = Watch()
+    with pytest.raises(StoreError, match=r"cannot be written .*full.*are kept"):
+        run(plan, tmp_path, watcher=watch)
+    monkeypatch.undo()
+    after = Watch()
+    run(plan, tmp_path, watcher=after)
+    assert after.found == watch.done > 0
+    assert after.found + after.done == 80
+
+
+def test_a_directory_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    watch = Watch()
+    with pytest.raises(StoreError, match="cannot be written"):
+        run(small_plan(), tmp_path / "file" / "store", watcher=watch)
+    assert watch.done == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_directory_is_refused_at_once(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    with pytest.raises(StoreError, match="cannot be written"):
+        run(small_plan(), tmp_path)
+
+
+def test_the_manifest_describes_the_plan(tmp_path: Path) -> None:
+    plan = small_plan()
+    with open_store(tmp_path, plan):
+        pass
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert (manifest["seed"], manifest["tasks"], len(manifest["problems"])) == (1, 8, 4)
+    assert "numpy" in manifest["versions"]
