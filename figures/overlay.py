@@ -14,13 +14,13 @@ from figures.style import POWER_STYLES, figure_style
 def fraction_panels(
     results: xr.Dataset, title: str, column_titles: Mapping[str, str], subtitle: str = ""
 ) -> Figure:
-    """Misclassification against the subsampling fraction: ridges in rows, label models in columns.
+    """Misclassification against the subsampling fraction: ridges in rows, problems in columns.
 
     results: variables ``theory_misclassification`` and, optionally,
         ``simulation_misclassification`` with ``simulation_misclassification_standard_error``, over
         the dimensions column, ridge, alpha and fraction; alphas are keys of
         `figures.style.POWER_STYLES`.
-    column_titles: a title for every label model.
+    column_titles: a title for every column.
     Error bars are one standard error. Percentages on both axes.
     """
     ridges, models = results.ridge.values, results.column.values

@@ -70,8 +70,7 @@ def sweep_panels(results: xr.Dataset, x: str | None = None) -> Figure:
             axis.set_ylabel("test misclassification (%)")
         for axis in grid[-1]:
             axis.set_xlabel(_axis_label(results, x))
-        handles, labels = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        _add_legend(figure, grid[0, 0], width)
         parts = ["lines: theory"] if THEORY in results else []
         if SIMULATION in results:
             parts.append(f"points: simulation, {_sizes(results)}, ±1 s.e.")
@@ -127,10 +126,18 @@ def gap_panel(results: xr.Dataset) -> Figure:
         axis.set_xlabel("dimension p (axis linear in 1/p)")
         axis.set_ylabel("simulation − theory\n(percentage points of misclassification)")
         if len(problems) <= 8:
-            figure.legend(loc="outside lower center", ncols=3)
+            _add_legend(figure, axis, 6.6)
         legend = f"{_sizes(results)}, ±1 s.e.;  squares: limit of a + b/p"
         figure.suptitle(_title(results, legend, 6.6), fontsize=11)
     return figure
+
+
+def _add_legend(figure: Figure, axis: Axes, width: float) -> None:
+    """A legend below, in as many columns as fit a figure of the given width in inches."""
+    handles, labels = axis.get_legend_handles_labels()
+    if labels:
+        columns = int(13 * width / (max(map(len, labels)) + 8))
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(max(columns, 1), 4))
 
 
 def _axes_of(results: xr.Dataset) -> list[str]:

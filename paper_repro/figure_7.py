@@ -1,4 +1,4 @@
-"""Figure 7 of the paper, f1: surrogates trained on few labels, N/p = 34345/932, biased selection."""
+"""Figure 7 of the paper, f1: trained surrogates, N/p = 34345/932, biased selection."""
 
 from paper_repro.fraction_figure import Column, FractionFigure, Scale
 from theory import F1, PowerSelection, Problem, SingleIndex, TrainedSurrogate

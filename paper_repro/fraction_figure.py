@@ -73,7 +73,7 @@ class FractionFigure:
             labelled(c.problem, AXES, [predictions[_canonical(p)] for p in grid(c.problem, AXES)])
             for c in self.columns.values()
         ]
-        labels = xr.Variable("column", list(self.columns), {"long_name": "label model"})
+        labels = xr.Variable("column", list(self.columns), {"long_name": "column of the figure"})
         combined = xr.concat(sweeps, labels, combine_attrs="drop")
         return combined.rename({name: f"theory_{name}" for name in combined.data_vars})
 
@@ -171,7 +171,7 @@ def _simulated(
 
 
 def agreement(results: xr.Dataset) -> list[tuple[str, float, int, float, float]]:
-    """Per panel: label model, ridge, points, largest and root-mean-square z-score.
+    """Per panel: column, ridge, points, largest and root-mean-square z-score.
 
     z = (simulation - theory) / standard error of the misclassification; the full sample, the same
     for every exponent, counts once.

@@ -52,7 +52,9 @@ class SweepFile:
             result = predicted.rename({name: f"theory_{name}" for name in predicted.data_vars})
         if values is not None and self.plan is not None:
             simulated = self.plan.dataset(values, frame(self.axes))
-            result = xr.merge([result, simulated], combine_attrs="drop_conflicts")
+            result = xr.merge(
+                [result, simulated], compat="no_conflicts", combine_attrs="drop_conflicts"
+            )
         result.attrs = {"title": self.title, "problem": repr(self.problem), "file": self.text}
         return result
 

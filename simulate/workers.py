@@ -22,6 +22,7 @@ class LocalProcesses(Executor):
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._lock = threading.Lock()
+        self._killed = False
         self._pool = self._new_pool()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -34,6 +35,7 @@ class LocalProcesses(Executor):
 
     def kill(self) -> None:
         """Stop all workers at once, whatever they run."""
+        self._killed = True
         for process in list((self._pool._processes or {}).values()):
             process.terminate()
         self._pool.shutdown(cancel_futures=True)
@@ -56,11 +58,10 @@ class LocalProcesses(Executor):
                 inner, pool = submit(self._pool), self._pool
 
         def finish(inner: Future[Any]) -> None:
-            if inner.cancelled():
+            error = None if inner.cancelled() else inner.exception()
+            if inner.cancelled() or outer.cancelled():
                 outer.cancel()
-                return
-            error = inner.exception()
-            if isinstance(error, BrokenProcessPool) and deaths < MAX_DEATHS:
+            elif isinstance(error, BrokenProcessPool) and deaths < MAX_DEATHS and not self._killed:
                 with self._lock:
                     if self._pool is pool:
                         self._pool = self._new_pool()

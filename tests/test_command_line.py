@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import dataselect
+from simulate.store import open_store
+from simulate.sweep_file import read_sweep
 from tests.problems import power_problem
 from theory import predict
 
@@ -81,7 +83,21 @@ def test_a_point_without_solution_is_one_line_and_status_1() -> None:
     assert "ridge" in done.stderr
 
 
-def test_an_interrupted_reproduction_leaves_no_results(tmp_path: Path) -> None:
+ENDLESS = """
+[problem]
+ridge = 0.1
+samples_per_dimension = 2.0
+data = {kind = "GaussianMixture", mean_norm = 1.0}
+selection = {kind = "RandomSelection", fraction = 0.5}
+[simulation]
+dimensions = [50]
+data_sets = 5000
+"""
+
+
+def test_an_interrupted_sweep_keeps_what_was_finished(tmp_path: Path) -> None:
+    file = tmp_path / "endless.toml"
+    file.write_text(ENDLESS)
     # Shells start background jobs with interrupts ignored; a user's terminal does not.
     listening = (
         "import signal, dataselect; "
@@ -94,22 +110,27 @@ def test_an_interrupted_reproduction_leaves_no_results(tmp_path: Path) -> None:
             "error",
             "-c",
             listening,
-            "reproduce",
-            "figure-2",
+            "sweep",
+            str(file),
             "--output",
-            str(tmp_path),
+            str(tmp_path / "store"),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
-    assert "of 10 tasks" in process.stdout.readline()  # well under way
+    assert "500 of 5000 tasks" in process.stdout.readline()  # well under way
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert "interrupted: finished tasks are kept" in errors
-    assert "Traceback" not in errors
+    assert errors == (
+        "interrupted: finished tasks are kept; the same command again goes on from there\n"
+    )
     assert time.monotonic() - began < 30
-    assert [f.name for f in (tmp_path / "figure-2").iterdir()] == ["simulation-p400-x10-seed0"]
+    assert [f.name for f in (tmp_path / "store").iterdir()] == ["simulation"]
+    plan = read_sweep(file).plan
+    assert plan is not None
+    with open_store(tmp_path / "store" / "simulation", plan) as kept:
+        assert 500 <= len(kept.finished()) < 5000

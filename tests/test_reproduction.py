@@ -1,6 +1,8 @@
 """Figure 2 at a small size: files, picture, and results that are whole or absent."""
 
 import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -9,10 +11,19 @@ import pytest
 import xarray as xr
 
 from figures import fraction_panels
-from paper_repro import figure_2
+from paper_repro import figure_2, validation
 from paper_repro.fraction_figure import Scale, agreement
 from simulate.files import write_whole
-from theory import F1, PowerSelection, Problem, SingleIndex, predict
+from theory import (
+    F1,
+    LogisticLoss,
+    PowerSelection,
+    Prediction,
+    Problem,
+    SingleIndex,
+    predict,
+    predict_all,
+)
 
 SMALL = Scale(dimension=20, repeats=2)
 
@@ -91,3 +102,33 @@ def test_interrupted_writing_leaves_the_old_file(tmp_path: Path) -> None:
         write_whole(target, interrupted)
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_validation_grid_uses_every_kind_about_equally() -> None:
+    drawn = validation.problems(64)
+    assert len(set(drawn)) == 64
+    for field, kinds in (("loss", 4), ("data", 6), ("surrogate", 4), ("selection", 10)):
+        counts = Counter(repr(getattr(problem, field)) for problem in drawn)
+        assert len(counts) == kinds
+        assert min(counts.values()) >= 64 / kinds / 2
+
+
+def test_validation_passes_where_theory_is_right_and_fails_where_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few of its problems at a small size, and again with half the ridge in the theory only."""
+    few = [p for p in validation.problems(64) if p.loss == LogisticLoss()][:4]
+    monkeypatch.setattr(validation, "problems", lambda count: few[:count])
+    with ThreadPoolExecutor(1) as executor:
+        results, files = validation.validate(tmp_path, 150, 12, 4, executor)
+        assert {f.suffix for f in files} == {".nc", ".csv", ".png", ".pdf", ".json"}
+        assert results.failed_fits.sum() == 0
+        assert float(abs(results.z).max()) < 5
+
+        def of_another_ridge(problems: list[Problem]) -> list[Prediction]:
+            return predict_all([p.replace({"ridge": p.ridge / 2}) for p in problems])
+
+        monkeypatch.setattr("paper_repro.validation.predict_all", of_another_ridge)
+        wrong, _ = validation.validate(tmp_path, 150, 12, 4, executor)
+    assert float(abs(wrong.z).max()) > 8
+    plt.close("all")

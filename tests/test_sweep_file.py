@@ -1,0 +1,171 @@
+"""Sweeps declared in TOML: what they hold, what they refuse, and their pictures."""
+
+import os
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+
+import dataselect
+from figures import sweep_panels
+from simulate import estimate
+from simulate.sweep_file import read_sweep
+from theory import (
+    F1,
+    GivenSurrogate,
+    InvalidFieldError,
+    PowerSelection,
+    Problem,
+    SingleIndex,
+    predict,
+)
+
+EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.toml"))
+
+SMALL = """
+title = "a small sweep"
+
+[problem]
+ridge = 0.1
+samples_per_dimension = 2.0
+
+[problem.data]
+kind = "SingleIndex"
+link = "F1"
+signal_norm = 5.0
+
+[problem.surrogate]
+kind = "GivenSurrogate"
+beta_0 = 1.0
+beta_s = 0.5
+
+[problem.selection]
+kind = "PowerSelection"
+alpha = 0.5
+fraction = 0.5
+
+[axes]
+"selection.fraction" = [0.5, 0.8]
+"selection.alpha, ridge" = [[-0.5, 0.1], [0.5, 0.01], [1.0, 0.1]]
+
+[simulation]
+dimensions = [30, 60]
+data_sets = 5
+seed = 3
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "sweep.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_can_be_read(path: Path) -> None:
+    declared = read_sweep(path)
+    assert declared.plan is not None
+    assert declared.theory
+    assert len(EXAMPLES) == 3
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("sweep")
+    dataselect.sweep(written(directory, SMALL), directory / "store", workers=1, quiet=True)
+    return directory / "store"
+
+
+def test_a_store_holds_theory_and_every_data_set(store: Path) -> None:
+    results = xr.load_dataset(store / "results.nc", engine="h5netcdf")
+    assert dict(results.sizes) == {
+        "fraction": 2, "alpha_ridge": 3, "dimension": 2, "data_set": 5,
+    }  # fmt: skip
+    problem = Problem(
+        SingleIndex(F1, 5.0), PowerSelection(0.5, 0.8), 0.01, 2.0, GivenSurrogate(1.0, 0.5)
+    )
+    here = results.sel(fraction=0.8).isel(alpha_ridge=1)
+    assert float(here.ridge) == 0.01
+    assert float(here.theory_misclassification) == predict(problem).misclassification
+    simulated = here.simulation_misclassification.sel(dimension=60)
+    expected = estimate(problem, 60, repeats=5, seed=3).misclassification
+    assert float(simulated.mean()) == pytest.approx(expected.mean, rel=1e-6)
+    assert float(simulated.std(ddof=1) / 5**0.5) == pytest.approx(expected.standard_error, rel=1e-5)
+    assert (results.simulation_converged == 1).all()
+    assert results.simulation_gradient_norm.max() <= 1e-9
+    assert results.attrs["title"] == "a small sweep"
+
+
+def test_pictures_of_a_store(store: Path) -> None:
+    dataselect.plot(store)
+    for name in ("overlay.png", "overlay.pdf", "gap.png", "gap.pdf"):
+        assert (store / name).stat().st_size > 5000
+    plt.close("all")
+
+
+def test_overlay_draws_the_results(store: Path) -> None:
+    results = xr.load_dataset(store / "results.nc", engine="h5netcdf")
+    figure = sweep_panels(results, "fraction")
+    figure.canvas.draw()
+    (axis,) = figure.axes
+    lines = [line for line in axis.lines if line.get_linestyle() == "-"]
+    assert len(lines) == 3
+    expected = 100 * results.theory_misclassification.isel(alpha_ridge=0)
+    np.testing.assert_allclose(np.asarray(lines[0].get_ydata()), expected)
+    assert len(axis.containers) == 6  # error bars: three series at two dimensions
+    box, frame = figure.get_tightbbox(), figure.bbox_inches
+    assert box.x0 >= 0
+    assert box.x1 <= frame.x1
+    plt.close(figure)
+
+
+def test_theory_alone_and_simulation_alone(tmp_path: Path) -> None:
+    theory_only = SMALL[: SMALL.index("[simulation]")]
+    dataselect.sweep(written(tmp_path, theory_only), tmp_path / "theory", workers=1, quiet=True)
+    results = xr.load_dataset(tmp_path / "theory" / "results.nc", engine="h5netcdf")
+    assert "simulation_misclassification" not in results
+    assert np.isfinite(results.theory_misclassification).all()
+    with pytest.raises(InvalidFieldError, match="simulation"):
+        dataselect.simulate(written(tmp_path, theory_only))
+    dataselect.simulate(written(tmp_path, SMALL), tmp_path / "simulation", workers=1, quiet=True)
+    results = xr.load_dataset(tmp_path / "simulation" / "results.nc", engine="h5netcdf")
+    assert "theory_misclassification" not in results
+    dataselect.plot(tmp_path / "simulation")
+    plt.close("all")
+
+
+def test_a_plan_is_printed_and_nothing_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dataselect.sweep(written(tmp_path, SMALL), plan=True, workers=2)
+    printed = capsys.readouterr().out
+    for words in ("6 problems", "10 tasks, 60 fits", "memory: about", "time: about"):
+        assert words in printed
+    assert os.listdir(tmp_path) == ["sweep.toml"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[problem]", "[problem", "it must be TOML"),
+        ('kind = "PowerSelection"', 'kind = "PowerSelektion"', "one of PowerSelection"),
+        ("signal_norm = 5.0", "signal = 5.0", "one of signal_norm"),
+        ("samples_per_dimension = 2.0", "", "problem.samples_per_dimension"),
+        ("fraction = 0.5", "fraction = 1.5", "selection.fraction = 1.5"),
+        ('"selection.fraction"', '"selection.fractoin"', "one of selection.fraction"),
+        ("[0.5, 0.8]", "0.5", "a list of one or more values"),
+        ("[0.5, 0.01]", "[0.5]", "2 values"),
+        ("data_sets = 5", "data_set = 5", "one of simulation|one of data_sets"),
+        ("dimensions = [30, 60]", "dimensions = []", "dimensions"),
+        ("dimensions = [30, 60]", "dimensions = [30, 30]", "distinct"),
+        ("data_sets = 5", "data_sets = 0", "repeats = 0"),
+        ('title = "a small sweep"', "theory = 2", "theory = 2"),
+    ],
+)
+def test_a_wrong_entry_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in SMALL
+    with pytest.raises(InvalidFieldError, match=message):
+        read_sweep(written(tmp_path, SMALL.replace(old, new)))
