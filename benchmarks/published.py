@@ -2,7 +2,7 @@
 
     python benchmarks/published.py published_simulations.csv
 
-The file, which the project does not carry, has the columns column, ridge, alpha ("full" for
+The file, which the project does not carry, has the columns label_model, ridge, alpha ("full" for
 the full sample), fraction, and each quantity with its standard error (suffix _se).
 """
 
@@ -20,7 +20,7 @@ def main(path: str) -> None:
     table = pd.read_csv(path)
     predictions = predict_all(
         Problem(
-            data=SingleIndex(LINKS[row["column"]], signal_norm=5.0),
+            data=SingleIndex(LINKS[row["label_model"]], signal_norm=5.0),
             selection=PowerSelection(
                 0.0 if row["alpha"] == "full" else float(row["alpha"]), row["fraction"]
             ),

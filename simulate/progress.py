@@ -18,6 +18,10 @@ from theory.problem import Problem
 Array = NDArray[np.float64]
 
 
+SETTLED_TASKS = 20
+"""After so many tasks the pace is counted from the first: starting the workers took a while."""
+
+
 class ProgressReport:
     """A bar on a terminal; elsewhere a line at every tenth of the tasks. A watcher for ``run``.
 
@@ -56,7 +60,8 @@ class ProgressReport:
         self._total, self._done = len(plan.tasks), len(finished)
         self._cost_left = sum(cost(task) for task in plan.tasks if task not in finished)
         self._cost_done = sum(cost(task) for task in finished)
-        self._first: tuple[float, int, float] | None = None
+        self._pace_from = time.monotonic(), self._done, self._cost_done
+        self._settled_from: tuple[float, int, float] | None = None
         self._agreement = None
         if all(problem in self._predictions for problem in plan.problems):
             self._agreement = RunningAgreement(plan, self._predictions)
@@ -78,8 +83,10 @@ class ProgressReport:
         self._done += 1
         self._cost_left -= cost(task)
         self._cost_done += cost(task)
-        if self._first is None:  # the pace is counted from here: starting workers takes a while
-            self._first = time.monotonic(), self._done, self._cost_done
+        if self._settled_from is None:
+            self._settled_from = time.monotonic(), self._done, self._cost_done
+        elif self._done == self._settled_from[1] + SETTLED_TASKS:
+            self._pace_from = self._settled_from
         if self._agreement is not None:
             self._agreement.add(task, results)
         if self._quiet:
@@ -92,8 +99,8 @@ class ProgressReport:
 
     def _describe(self) -> str:
         text = f"{self._done} of {self._total} tasks"
-        if self._first is not None and self._done > self._first[1]:
-            began, done, cost_done = self._first
+        began, done, cost_done = self._pace_from
+        if self._done > done:
             elapsed = time.monotonic() - began
             rate = 60 * (self._done - done) / elapsed
             left = elapsed * self._cost_left / (self._cost_done - cost_done)

@@ -1,5 +1,6 @@
 """Predictions: order parameters and test errors of the fitted model in the limit."""
 
+import itertools
 import math
 import os
 from collections.abc import Iterable
@@ -10,13 +11,14 @@ from functools import lru_cache
 import numpy as np
 
 from theory.data import DataModel, Score
+from theory.losses import Loss
 from theory.metrics import log_loss, misclassification
 from theory.nodes import labelled_nodes
 from theory.problem import Problem
 from theory.quadrature import Quadrature
 from theory.saddle import Setting
 from theory.selection import RandomSelection
-from theory.solver import Solution, Status, solve
+from theory.solver import BATCH, Case, Solution, Status, solve_all
 from theory.surrogate import GivenSurrogate, TrainedSurrogate
 
 
@@ -80,7 +82,7 @@ def predict(problem: Problem, quadrature: Quadrature | None = None) -> Predictio
     >>> round(prediction.misclassification, 4)
     0.3354
     """
-    prediction = _predict(problem, quadrature or Quadrature())
+    (prediction,) = _predict_batch([problem], quadrature or Quadrature())
     if prediction.status is not Status.CONVERGED:
         raise ConvergenceError(problem, prediction)
     return prediction
@@ -89,7 +91,7 @@ def predict(problem: Problem, quadrature: Quadrature | None = None) -> Predictio
 def predict_all(
     problems: Iterable[Problem], quadrature: Quadrature | None = None
 ) -> list[Prediction]:
-    """Predictions of many problems, in order, on all cores.
+    """Predictions of many problems, in order, in batches on all cores.
 
     A problem that could not be solved does not stop the others: it yields NaN and its status.
 
@@ -101,20 +103,40 @@ def predict_all(
     True
     """
     quadrature = quadrature or Quadrature()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # compiled code releases the interpreter
-        return list(pool.map(lambda problem: _predict(problem, quadrature), problems))
+    problems = list(problems)
+    cores = os.cpu_count() or 1
+    size = max(1, min(BATCH, len(problems) // (8 * cores)))  # some batches take longer than others
+    batches = [problems[first : first + size] for first in range(0, len(problems), size)]
+    with ThreadPoolExecutor(cores) as pool:  # compiled code releases the interpreter
+        predicted = pool.map(lambda batch: _predict_batch(batch, quadrature), batches)
+        return list(itertools.chain.from_iterable(predicted))
 
 
-def _predict(problem: Problem, quadrature: Quadrature) -> Prediction:
-    score = score_of(problem, quadrature)
-    coarse = labelled_nodes(problem, score, quadrature.coarser())
+def _predict_batch(problems: list[Problem], quadrature: Quadrature) -> list[Prediction]:
+    """Predictions of at most BATCH problems; those alike are solved in one compiled call."""
+    scores = [score_of(problem, quadrature) for problem in problems]
+    cases = [_case(p, score, quadrature) for p, score in zip(problems, scores, strict=True)]
+    alike: dict[tuple[Loss, object], list[int]] = {}
+    for k, (problem, case) in enumerate(zip(problems, cases, strict=True)):
+        shapes = tuple(np.shape(array) for nodes in case[:2] for array in nodes)
+        alike.setdefault((problem.loss, shapes), []).append(k)
+    solutions: dict[int, Solution] = {}
+    for (loss, _), group in alike.items():
+        solved = solve_all([cases[k] for k in group], loss, quadrature)
+        solutions.update(zip(group, solved, strict=True))
+    return [
+        _read(problem, scores[k], float(cases[k].fine.weight.sum()), solutions[k])
+        for k, problem in enumerate(problems)
+    ]
+
+
+def _case(problem: Problem, score: Score, quadrature: Quadrature) -> Case:
     fine = labelled_nodes(problem, score, quadrature)
     penalty = np.full(fine.features.shape[1], problem.ridge)
     if problem.fit_intercept:
         penalty[-1] = 0.0
     setting = Setting(penalty, problem.ridge, problem.samples_per_dimension)
-    solution = solve(coarse, fine, setting, problem.loss, quadrature)
-    return _read(problem, score, float(fine.weight.sum()), solution)
+    return Case(labelled_nodes(problem, score, quadrature.coarser()), fine, setting)
 
 
 def score_of(problem: Problem, quadrature: Quadrature | None = None) -> Score:

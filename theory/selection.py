@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,6 @@ class Rule:
     kinks: tuple[float, ...] = ()
 
 
-@runtime_checkable
 class Selection(Hashable, Protocol):
     """What theory and simulation need of a selection scheme."""
 

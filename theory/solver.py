@@ -2,10 +2,11 @@
 
 Coarse nodes bring any start close: fixed-point steps, then Newton's method. On the fine nodes
 Newton's method, with the Jacobian of the coarse ones, finishes. Everything is compiled once per
-shape of the nodes.
+shape of the nodes, for a whole batch of problems.
 """
 
 import math
+from collections.abc import Sequence
 from enum import Enum
 from functools import partial
 from typing import Any, NamedTuple
@@ -44,14 +45,21 @@ class Status(Enum):
     )
 
 
+class Case(NamedTuple):
+    """One problem to solve: coarse and fine nodes, and the numbers of the equations."""
+
+    coarse: Nodes
+    fine: Nodes
+    setting: Setting
+
+
 class Solution(NamedTuple):
-    """A solved point: order parameters, largest residual of the printed equations, iterations."""
+    """A solved point: order parameters, largest residual of the printed equations, status."""
 
     coefficients: Array
     alpha_perp: float
     mu: float
     residual: float
-    iterations: int
     status: Status
 
 
@@ -63,6 +71,9 @@ QUADRATURE_TOLERANCE = 1e-2
 
 The error at full order is far smaller: Gaussian rules converge geometrically.
 """
+
+BATCH = 16
+"""Problems that one compiled call solves, at most: this bounds its memory."""
 
 LADDER_TOP = 1.0
 LADDER_STEP = math.log(10)
@@ -84,10 +95,24 @@ def _unpack(u: Any) -> OrderParameters:
 
 
 @partial(jax.jit, static_argnames=("loss", "quadrature"))
-def _solve(
-    start: Any, coarse: Nodes, fine: Nodes, setting: Setting, loss: Loss, quadrature: Quadrature
-) -> tuple[Any, Any, Any, Any, Any]:
-    """Packed solution, residual, distance to the coarse one, panels over G, iterations."""
+def _solve_batch(
+    count: Any, starts: Any, cases: Case, loss: Loss, quadrature: Quadrature
+) -> tuple[Any, Any, Any, Any]:
+    """``_solve`` for the first ``count`` of BATCH stacked cases, one after the other."""
+
+    def solve_next(k: Any, so_far: Any) -> Any:
+        start, *case = jax.tree.map(lambda stacked: stacked[k], (starts, *cases))
+        solved = _solve(start, Case(*case), loss, quadrature)
+        return jax.tree.map(lambda all_, one: all_.at[k].set(one), so_far, solved)
+
+    empty = jnp.zeros_like(starts), *(jnp.zeros(BATCH) for _ in range(3))
+    solved: tuple[Any, Any, Any, Any] = jax.lax.fori_loop(0, count, solve_next, empty)
+    return solved
+
+
+def _solve(start: Any, case: Case, loss: Loss, quadrature: Quadrature) -> tuple[Any, Any, Any, Any]:
+    """Packed solution, residual, distance to the coarse one, panels over G."""
+    coarse, fine, setting = case
 
     def resolution(quadrature: Quadrature) -> Resolution:
         return Resolution(quadrature.noise_panel_width, quadrature.order, quadrature.table_panels)
@@ -107,18 +132,16 @@ def _solve(
         return jnp.all(jnp.isfinite(u)) & (panels_for(u) < MAX_NOISE_PANELS)
 
     jacobian = jax.jacfwd(coarse_displacement)
-    near, iterations = _fixed_point_then_newton(coarse_displacement, jacobian, possible, start)
-    u, _, more = _newton(lambda u: displacement(u, fine, quadrature), jacobian, near)
+    near = _fixed_point_then_newton(coarse_displacement, jacobian, possible, start)
+    u, _, _ = _newton(lambda u: displacement(u, fine, quadrature), jacobian, near)
     x = _unpack(u)
     m = moments(x, fine, loss, resolution(quadrature))
     residual = jnp.max(jnp.abs(stationarity(x, m, setting)))
     moved = jnp.max(jnp.abs(u - near) / (1 + jnp.abs(u)))
-    return u, residual, moved, panels_for(u), iterations + more
+    return u, residual, moved, panels_for(u).astype(float)
 
 
-def _fixed_point_then_newton(
-    displacement: Any, jacobian: Any, possible: Any, start: Any
-) -> tuple[Any, Any]:
+def _fixed_point_then_newton(displacement: Any, jacobian: Any, possible: Any, start: Any) -> Any:
     """Bring the start closer by fixed-point steps until Newton's method converges from there.
 
     Gives up where ``possible(u)`` is False: nothing there can be resolved.
@@ -147,7 +170,7 @@ def _fixed_point_then_newton(
         advance,
         first,
     )
-    return last.u, last.iteration
+    return last.u
 
 
 def _damped_fixed_point(
@@ -208,43 +231,59 @@ def _size(step: Any) -> Any:
     return jnp.max(jnp.abs(step))
 
 
-def solve(
-    coarse: Nodes, fine: Nodes, setting: Setting, loss: Loss, quadrature: Quadrature
-) -> Solution:
-    """Solve one problem; never raises for lack of convergence, see ``Solution.status``.
+def solve_all(cases: Sequence[Case], loss: Loss, quadrature: Quadrature) -> list[Solution]:
+    """Solve at most BATCH problems with nodes of the same shape.
 
-    Where the cold start fails, the ridge is lowered to its value step by step, each solution
-    starting the next.
+    Never raises for lack of convergence, see ``Solution.status``. Where a cold start fails, the
+    ridge is lowered to its value step by step, each solution starting the next.
     """
-    cold = np.zeros(setting.penalty.size + 2)
-    solution, _ = _solve_from(cold, coarse, fine, setting, loss, quadrature)
-    if solution.status is Status.CONVERGED or not 0 < setting.ridge < LADDER_TOP:
-        return solution
-    u = cold
-    steps = math.ceil(math.log(LADDER_TOP / setting.ridge) / LADDER_STEP)
+    colds = [np.zeros(case.setting.penalty.size + 2) for case in cases]
+    solutions = [solution for solution, _ in _solve_from(colds, cases, loss, quadrature)]
+    return [
+        solution
+        if solution.status is Status.CONVERGED or not 0 < case.setting.ridge < LADDER_TOP
+        else _down_the_ladder(case, loss, quadrature)
+        for case, solution in zip(cases, solutions, strict=True)
+    ]
+
+
+def _down_the_ladder(case: Case, loss: Loss, quadrature: Quadrature) -> Solution:
+    ridge = case.setting.ridge
+    u = np.zeros(case.setting.penalty.size + 2)
+    steps = math.ceil(math.log(LADDER_TOP / ridge) / LADDER_STEP)
     for k in range(steps, -1, -1):
-        factor = math.exp(k * math.log(LADDER_TOP / setting.ridge) / steps)
-        step = Setting(
-            setting.penalty * factor, setting.ridge * factor, setting.samples_per_dimension
+        factor = math.exp(k * math.log(LADDER_TOP / ridge) / steps)
+        setting = case.setting._replace(
+            penalty=case.setting.penalty * factor, ridge=np.float64(ridge * factor)
         )
-        solution, u = _solve_from(u, coarse, fine, step, loss, quadrature)
+        step = case._replace(setting=setting)
+        ((solution, u),) = _solve_from([u], [step], loss, quadrature)
         if solution.status is not Status.CONVERGED:
             break
     return solution
 
 
 def _solve_from(
-    start: Array,
-    coarse: Nodes,
-    fine: Nodes,
-    setting: Setting,
-    loss: Loss,
-    quadrature: Quadrature,
-) -> tuple[Solution, Array]:
-    """One solve from a packed start; returns the solution and its packed form."""
-    u, residual, moved, panels, iterations = jax.device_get(
-        _solve(start, coarse, fine, setting, loss, quadrature)
+    starts: Sequence[Array], cases: Sequence[Case], loss: Loss, quadrature: Quadrature
+) -> list[tuple[Solution, Array]]:
+    """One compiled call from packed starts; returns solutions and their packed forms."""
+    stacked_starts, stacked = jax.tree.map(
+        _stack, (starts[0], cases[0]), *zip(starts, cases, strict=True)
     )
+    solved = _solve_batch(len(cases), stacked_starts, stacked, loss, quadrature)
+    return [_read(*point) for point in zip(*jax.device_get(solved), strict=True)][: len(cases)]
+
+
+def _stack(*arrays: Any) -> Array:
+    """Arrays of one shape as a stack of BATCH; what is missing is zero."""
+    first, *rest = arrays
+    result = np.zeros((BATCH, *np.shape(first)))
+    for k, array in enumerate(rest):
+        result[k] = array
+    return result
+
+
+def _read(u: Array, residual: float, moved: float, panels: float) -> tuple[Solution, Array]:
     alpha_perp, mu = np.exp(u[-2:])
     if panels >= MAX_NOISE_PANELS or moved > QUADRATURE_TOLERANCE:
         status = Status.NOT_RESOLVED
@@ -252,7 +291,4 @@ def _solve_from(
         status = Status.NOT_CONVERGED
     else:
         status = Status.CONVERGED
-    solution = Solution(
-        u[:-2], float(alpha_perp), float(mu), float(residual), int(iterations), status
-    )
-    return solution, u
+    return Solution(u[:-2], float(alpha_perp), float(mu), float(residual), status), u
