@@ -163,7 +163,7 @@ def reproduce(
         results, files = chosen.reproduce(directory, scale, seed, executor, report.expecting)
 
     table = Table(title="Agreement of simulation with theory (misclassification)")
-    for heading in ("labels", "ridge", "points", "largest |z|", "rms z"):
+    for heading in ("column", "ridge", "points", "largest |z|", "rms z"):
         table.add_column(heading, justify="right")
     for model, ridge, points, worst, rms in agreement(results):
         table.add_row(model, f"{ridge:g}", str(points), f"{worst:.2f}", f"{rms:.2f}")

@@ -99,7 +99,7 @@ def fit(
     True
     """
     used = np.flatnonzero(weights.any(axis=1))
-    if 2 * used.size < len(features):  # the copy is small
+    if 3 * used.size < len(features):  # the copy is small
         features, labels, weights = features[used], labels[used], weights[used]
     p, count = features.shape[1], weights.shape[1]
     penalty = np.tile(np.asarray(ridges, dtype=np.float64), (p + fit_intercept, 1))

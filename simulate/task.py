@@ -37,10 +37,10 @@ MEASURED = (
 COLUMNS = (*MEASURED, "gradient_norm", "converged")
 """What a task returns of a fit: also its gradient norm, relative to that at zero, and success."""
 
-FIT_BYTES = 100
-"""Memory, per sample and fit, that fits running together take beside the features ..."""
+FIT_BYTES = 170
+"""Memory that fits running together take, per fit and sample or dimension ..."""
 
-LEAST_BATCH_BYTES = 1 << 26
+LEAST_BATCH_BYTES = 1 << 25
 """... which may be as much as this, or half of the features."""
 
 
@@ -116,7 +116,7 @@ def _batches(task: Task, samples: int) -> Iterator[list[int]]:
     Small subsets come together: samples that none of them selects are then left out of the work.
     """
     spare = max(LEAST_BATCH_BYTES, samples * task.dimension * 2)
-    most = max(1, spare // (FIT_BYTES * samples))
+    most = max(1, spare // (FIT_BYTES * (samples + task.dimension)))
 
     def group(i: int) -> str:
         problem = task.problems[i]
