@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import theory  # noqa: F401  (sets JAX to double precision)
-from simulate.design import Array, Design, norms
+from simulate.design import Array, Design, Single, norms
 from simulate.newton import newton_direction
 from theory.losses import Loss
 
@@ -204,6 +204,7 @@ def _newton(
             if u[:, fits].any():
                 margins[:, fits] = some.labels * some.design.outputs(u[:, fits])
             fresh = _evaluate(some, terms, margins[:, fits], fits)
+            old: Any
             for old, new in zip(point, fresh, strict=True):
                 old[..., doubtful] = new
             data = some.design.adjoint(some.pull(fresh.slope))
@@ -219,14 +220,14 @@ def _newton(
         size, hard = sizes[todo], stiff[todo]
         direction = newton_direction(
             part.design,
-            part.weights * point.curvature,
+            np.multiply(part.weights, point.curvature, dtype=np.float32),
             part.penalty + DAMPING * size * part.weights.sum(axis=0),
             gradient,
             np.minimum(FORCING, np.maximum(size**0.5, 0.3 * GRADIENT_TOLERANCE / size)),
             hard,
         )
         stiff[todo] = hard
-        along = part.labels * part.design.rough_outputs(direction)
+        along = part.labels.astype(np.float32) * part.design.rough_outputs(direction)
         length, reached = _line_search(
             part, terms, point, u[:, todo], margins[:, todo], gradient, direction, along, todo
         )
@@ -252,18 +253,19 @@ class _Point(NamedTuple):
     rate: Array
     bend: Array
     slope: Array
-    curvature: Array
+    curvature: Single
 
     def of(self, fits: Any) -> "_Point":
-        return _Point(*(array[..., fits] for array in self))
+        parts: list[Any] = [array[..., fits] for array in self]
+        return _Point(*parts)
 
 
 def _evaluate(
-    part: _Objective, terms: Terms, margins: Array, fits: Columns, along: Array | None = None
+    part: _Objective, terms: Terms, margins: Array, fits: Columns, along: Single | None = None
 ) -> _Point:
     """The terms at given margins, in batches of rows, with derivatives in direction ``along``."""
     value, rate, bend = np.zeros((3, fits.size))
-    slope, curvature = np.empty_like(margins), np.empty_like(margins)
+    slope, curvature = np.empty_like(margins), np.empty(margins.shape, dtype=np.float32)
     height = max(1, LARGEST_BATCH // fits.size)
     for first in range(0, len(margins), height):
         rows = slice(first, first + height)
@@ -285,7 +287,7 @@ def _line_search(
     margins: Array,
     gradient: Array,
     direction: Array,
-    along: Array,
+    along: Single,
     fits: Columns,
 ) -> tuple[Array, _Point]:
     """Step lengths at which the objective is lower and much flatter, and the points there.
@@ -324,6 +326,7 @@ def _line_search(
         line = along[:, todo]
         moved = margins[:, todo] + length[todo] * line
         trial = _evaluate(part.of(todo), terms, moved, fits[todo], line)
+        whole: Any
         for whole, some in zip(reached, trial, strict=True):
             whole[..., todo] = some
     return length, reached

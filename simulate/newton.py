@@ -24,7 +24,7 @@ FINISHED_PART = 0.125
 
 def newton_direction(
     design: Design,
-    curvature: Array,
+    curvature: Single,
     penalty: Array,
     gradient: Array,
     accuracy: Array,
@@ -41,12 +41,13 @@ def newton_direction(
     iterations = max(LEAST_ITERATIONS, round(equations * ITERATIONS_PER_EQUATION))
     easy = np.flatnonzero(~stiff)
     if easy.size:
-        direction[:, easy], solved = _conjugate_gradients(
+        chosen = slice(None) if easy.size == stiff.size else easy  # a slice is no copy
+        direction[:, chosen], solved = _conjugate_gradients(
             design,
-            curvature[:, easy],
-            penalty[:, easy],
-            gradient[:, easy],
-            accuracy[easy],
+            curvature[:, chosen],
+            penalty[:, chosen],
+            gradient[:, chosen],
+            accuracy[chosen],
             iterations,
         )
         if equations <= LARGEST_DIRECT:
@@ -58,7 +59,7 @@ def newton_direction(
 
 def _conjugate_gradients(
     design: Design,
-    curvature: Array,
+    curvature: Single,
     penalty: Array,
     gradient: Array,
     accuracy: Array,
@@ -69,7 +70,7 @@ def _conjugate_gradients(
     result = np.zeros_like(gradient)
     solved = np.zeros(size.size, dtype=bool)
     running = np.arange(size.size)
-    d, p = curvature.astype(np.float32), penalty.astype(np.float32)
+    d, p = curvature, penalty.astype(np.float32)
     residual = (-gradient / size).astype(np.float32)
     search, direction = residual.copy(), np.zeros_like(residual)
     squared = np.ones(size.size)
@@ -101,18 +102,18 @@ def _dot(a: Single, b: Single) -> Array:
     return dots
 
 
-def _direct(design: Design, curvature: Array, penalty: Array, gradient: Array) -> Array:
+def _direct(design: Design, curvature: Single, penalty: Array, gradient: Array) -> Array:
     """One direction by Cholesky's method, in double precision."""
     rows = np.flatnonzero(curvature)
     if rows.size >= penalty.size:
-        matrix = design.weighted_gram(curvature)
+        matrix = design.weighted_gram(curvature.astype(np.float64))
         matrix[np.diag_indices_from(matrix)] += penalty
         return -cho_solve(cho_factor(matrix, overwrite_a=True, check_finite=False), gradient)
     # (P + X^T D X)^-1 = P^-1 - P^-1 X^T (D^-1 + X P^-1 X^T)^-1 X P^-1, rows of D = 0 left out.
     direction = -gradient / penalty
     if rows.size:
         matrix = design.sample_gram(rows, 1 / penalty)
-        matrix[np.diag_indices_from(matrix)] += 1 / curvature[rows]
+        matrix[np.diag_indices_from(matrix)] += 1 / curvature[rows].astype(np.float64)
         outputs = design.outputs(direction[:, None])[rows, 0]
         pull = np.zeros((design.samples, 1))
         pull[rows, 0] = cho_solve(cho_factor(matrix, overwrite_a=True, check_finite=False), outputs)

@@ -37,7 +37,7 @@ MEASURED = (
 COLUMNS = (*MEASURED, "gradient_norm", "converged")
 """What a task returns of a fit: also its gradient norm, relative to that at zero, and success."""
 
-FIT_BYTES = 170
+FIT_BYTES = 140
 """Memory that fits running together take, per fit and sample or dimension ..."""
 
 LEAST_BATCH_BYTES = 1 << 25
