@@ -168,6 +168,7 @@ def reproduce(
     for model, ridge, points, worst, rms in agreement(results):
         table.add_row(model, f"{ridge:g}", str(points), f"{worst:.2f}", f"{rms:.2f}")
     console.print(table)
+    console.print(f"fits that missed their tolerance: {int(results.simulation_failed_fits.sum())}")
     _list_files(console, files)
 
 

@@ -99,13 +99,16 @@ class FractionFigure:
         estimates = [by_problem[_canonical(p)] for p in self.problems]
         dims = ["column", *(name.rpartition(".")[2] for name in AXES)]
         shape = [len(self.columns), *map(len, AXES.values())]
-        return xr.Dataset(
+        results = xr.Dataset(
             {
                 f"simulation_{name}{suffix}": _simulated(estimates, name, suffix, dims, shape)
                 for name in MEASURED
                 for suffix in ("", "_standard_error")
             }
         )
+        failed = np.array([e.failed_fits for e in estimates]).reshape(shape)
+        meaning = {"long_name": "fits that missed their tolerance and were left out", "units": "1"}
+        return results.assign(simulation_failed_fits=(dims, failed, meaning))
 
     def reproduce(
         self,

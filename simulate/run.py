@@ -60,7 +60,10 @@ def run(
             finished[task] = results
             if watcher is not None:
                 watcher.finish(task, results)
-    return plan.collect(finished.items())
+        values = plan.collect(finished.items())
+        if kept is not None:
+            kept.write_dataset(values)
+    return values
 
 
 def _answers(tasks: list[Task], executor: Executor | None) -> Iterator[tuple[Task, Array]]:

@@ -1,7 +1,8 @@
 """Finished tasks of a run on disk: safe against interruption, damage and a second run.
 
-A store is a directory: ``manifest.json`` says what runs, and ``tasks.sqlite`` holds the results of
-every finished task, each committed by itself.
+A store is a directory: ``manifest.json`` says what runs, ``tasks.sqlite`` holds the results of
+every finished task, each committed by itself, and ``results.nc`` the labelled dataset of a whole
+run.
 """
 
 import json
@@ -66,6 +67,12 @@ class Store:
                 f"{self.directory} cannot be written ({error}); the tasks finished before are kept:"
                 " make room, then start the same command again"
             ) from None
+
+    def write_dataset(self, values: Array) -> None:
+        """Write ``results.nc``, the labelled dataset of the whole run."""
+        dataset = self.plan.dataset(values)
+        path = self.directory / "results.nc"
+        write_whole(path, lambda temporary: dataset.to_netcdf(temporary, engine="h5netcdf"))
 
     def _damaged(self, why: str) -> StoreError:
         return StoreError(

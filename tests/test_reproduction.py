@@ -53,6 +53,7 @@ def test_results_are_the_theory_and_a_full_simulation(run: tuple[Path, xr.Datase
     _, results = run
     assert (results.theory_status == "CONVERGED").all()
     assert np.isfinite(results.simulation_misclassification).all()
+    assert results.simulation_failed_fits.sum() == 0
     point = results.sel(column="f1", ridge=0.01, alpha=0.5, fraction=0.3)
     problem = Problem(SingleIndex(F1, 5.0), PowerSelection(0.5, 0.3), 0.01, 6870 / 3000)
     assert float(point.theory_misclassification) == predict(problem).misclassification

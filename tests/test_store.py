@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 from numpy.typing import NDArray
 
 from simulate import Plan, StoreError, process_pool, run
@@ -220,3 +221,13 @@ def test_the_manifest_describes_the_plan(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert (manifest["seed"], manifest["tasks"], len(manifest["problems"])) == (1, 8, 4)
     assert "numpy" in manifest["versions"]
+
+
+def test_a_finished_run_leaves_its_labelled_dataset(tmp_path: Path) -> None:
+    plan = small_plan(dimensions=(20, 30), repeats=2)
+    values = run(plan, tmp_path)
+    with xr.open_dataset(tmp_path / "results.nc", engine="h5netcdf") as stored:
+        assert stored.simulation_misclassification.dims == ("dimension", "problem", "data_set")
+        np.testing.assert_array_equal(stored.simulation_alpha_0, values[..., 2])
+        assert list(stored.problem.values) == [repr(p) for p in plan.problems]
+        assert (stored.simulation_converged == 1).all()
