@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import BrokenExecutor, Executor
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +20,7 @@ from rich.table import Table
 
 import theory
 from figures import gap_panel, sweep_panels
+from figures.style import figure_style
 from figures.sweeps import SIMULATION, THEORY
 from paper_repro import figure_2, figure_7, gaussian_mixture, validation
 from paper_repro.fraction_figure import agreement
@@ -28,6 +29,7 @@ from simulate import StoreError, cluster, process_pool, run
 from simulate.files import write_whole
 from simulate.forecast import forecast
 from simulate.progress import ProgressReport, duration
+from simulate.run import WorkersDiedError
 from simulate.sweep_file import SweepFile, read_sweep
 from theory.sweep import grid
 
@@ -320,11 +322,14 @@ def plot(
     drawn = {"overlay": sweep_panels(results, x)} if names else {}
     if THEORY in results and SIMULATION in results and results.sizes["dimension"] > 1:
         drawn["gap"] = gap_panel(results)
+    if not drawn:
+        raise theory.InvalidFieldError("axes", "none", "an axis, or several dimensions, to draw")
     files = []
     for name, figure in drawn.items():
         for suffix in ("png", "pdf"):
             files.append(store / f"{name}.{suffix}")
-            write_whole(files[-1], figure.savefig)
+            with figure_style():
+                write_whole(files[-1], figure.savefig)
     _list_files(Console(), files)
 
 
@@ -353,7 +358,7 @@ def main() -> None:
     except (theory.InvalidFieldError, OSError, ModuleNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except theory.ConvergenceError as error:
+    except (theory.ConvergenceError, WorkersDiedError, BrokenExecutor) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -66,10 +66,11 @@ def sweep_panels(results: xr.Dataset, x: str | None = None) -> Figure:
                 axis.set_title(_describe(results, panel_name, choice[panel_name]))
         for axis in grid.flat[len(panels) :]:
             axis.set_visible(False)
+        for axis in grid.flat[max(0, len(panels) - columns) : len(panels)]:
+            axis.tick_params(labelbottom=True)
+            axis.set_xlabel(_axis_label(results, x))
         for axis in grid[:, 0]:
             axis.set_ylabel("test misclassification (%)")
-        for axis in grid[-1]:
-            axis.set_xlabel(_axis_label(results, x))
         _add_legend(figure, grid[0, 0], width)
         parts = ["lines: theory"] if THEORY in results else []
         if SIMULATION in results:
@@ -200,10 +201,8 @@ def _combinations(
 def _series_style(
     results: xr.Dataset, choice: dict[Hashable, int], k: int, count: int
 ) -> SchemeStyle:
-    if list(choice) == ["alpha"]:
-        alpha = float(results.alpha.values[choice["alpha"]])
-        if alpha in POWER_STYLES:
-            return POWER_STYLES[alpha]
+    if list(choice) == ["alpha"] and all(float(a) in POWER_STYLES for a in results.alpha.values):
+        return POWER_STYLES[float(results.alpha.values[choice["alpha"]])]
     if count <= len(SERIES_COLOURS):
         return SchemeStyle(SERIES_COLOURS[k], MARKERS[k % len(MARKERS)], "")
     return SchemeStyle(plt.get_cmap("viridis")(k / (count - 1)), "o", "")  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from typing import Any
 import xarray as xr
 from matplotlib.figure import Figure
 
+from figures.style import figure_style
 from simulate.files import describe_environment, write_whole
 
 
@@ -23,8 +24,9 @@ def write_results(
         f"{name}.pdf": figure.savefig,
         "manifest.json": lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"),
     }
-    for file_name, write in writers.items():
-        write_whole(directory / file_name, write)
+    with figure_style():
+        for file_name, write in writers.items():
+            write_whole(directory / file_name, write)
     return [directory / file_name for file_name in writers]
 
 

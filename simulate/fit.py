@@ -140,7 +140,7 @@ def _fit_smooth(objective: _Objective, loss: Loss) -> tuple[Array, Array, NDArra
 
     u, margins = np.zeros_like(objective.penalty), np.zeros_like(objective.weights)
     sizes, settled = _newton(objective, terms, u, margins, objective.scale(loss))
-    return u, sizes, (sizes <= GRADIENT_TOLERANCE) & settled
+    return u, sizes, (sizes <= GRADIENT_TOLERANCE) & (settled | (sizes == 0))
 
 
 def _fit_kinked(objective: _Objective, loss: Loss) -> tuple[Array, Array, NDArray[np.bool_]]:
@@ -320,7 +320,7 @@ def _line_search(
         beyond = (rate > 0) | ~lower
         high[todo[beyond]], low[todo[~beyond]] = s[beyond], s[~beyond]
         bottom, top = low[todo], np.minimum(high[todo], 4 * s)
-        guess = s - rate / bend
+        guess = s - rate / np.maximum(bend, np.finfo(float).tiny)
         inside = (guess > 0.95 * bottom + 0.05 * top) & (guess < 0.05 * bottom + 0.95 * top)
         length[todo] = np.where(inside, guess, (bottom + top) / 2)
         line = along[:, todo]

@@ -46,13 +46,14 @@ class Plan:
         problems, dimensions = tuple(self.problems), tuple(self.dimensions)
         if not problems:
             raise InvalidFieldError("problems", problems, "one or more problems")
+        dimensions = tuple(as_count("dimension", p, least=2) for p in dimensions)
         if not dimensions or len(set(dimensions)) < len(dimensions):
             raise InvalidFieldError("dimensions", dimensions, "one or more distinct numbers")
         test_samples = self.test_samples
         store(
             self,
             problems=problems,
-            dimensions=tuple(as_count("dimension", p, least=2) for p in dimensions),
+            dimensions=dimensions,
             repeats=as_count("repeats", self.repeats),
             seed=as_count("seed", self.seed, least=0),
             test_samples=None if test_samples is None else as_count("test_samples", test_samples),

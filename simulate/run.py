@@ -1,7 +1,7 @@
 """Run a plan: its unfinished tasks, on any executor, into a store."""
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, as_completed
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -13,8 +13,17 @@ from threadpoolctl import threadpool_limits
 from simulate.plan import Plan
 from simulate.store import open_store
 from simulate.task import Task, run_task
+from simulate.workers import LocalProcesses
 
 Array = NDArray[np.float64]
+
+
+MAX_DEATHS = 3
+"""Local workers are replaced unless they die so often without finishing a task in between."""
+
+
+class WorkersDiedError(RuntimeError):
+    """Workers die whatever is done; the message says what to try."""
 
 
 class Watcher(Protocol):
@@ -39,7 +48,8 @@ def run(
     executor: any with the standard interface, such as ``process_pool(workers)`` or a Dask client's
         ``get_executor()``; None runs in this process. On an executor the numbers do not depend on
         its kind or size; in this process they agree to the tolerance of the fits.
-    Raises StoreError if the store cannot be used (see ``open_store``).
+    Raises StoreError if the store cannot be used (see ``open_store``), and WorkersDiedError if
+    workers keep dying.
 
     >>> from theory import F1, Problem, RandomSelection, SingleIndex
     >>> problem = Problem(SingleIndex(F1, 5.0), RandomSelection(0.5), 0.1, 2.0)
@@ -67,9 +77,29 @@ def run(
 
 
 def _answers(tasks: list[Task], executor: Executor | None) -> Iterator[tuple[Task, Array]]:
+    """Results as they come. Where local workers die, new ones take up what is left."""
     if executor is None:
         yield from ((task, run_task(task)) for task in tasks)
         return
+    left = dict.fromkeys(tasks)
+    deaths = 0
+    while left:
+        try:
+            for task, results in _answers_until_broken(list(left), executor):
+                del left[task]
+                deaths = 0
+                yield task, results
+        except BrokenExecutor as error:
+            deaths += 1
+            if not isinstance(executor, LocalProcesses) or deaths == MAX_DEATHS:
+                raise WorkersDiedError(
+                    "workers died, perhaps for want of memory: try fewer workers; finished tasks"
+                    " are kept if the run has a store"
+                ) from error
+            executor.renew()
+
+
+def _answers_until_broken(tasks: list[Task], executor: Executor) -> Iterator[tuple[Task, Array]]:
     futures = {executor.submit(_run_on_one_core, task): task for task in tasks}
     try:
         for future in as_completed(futures):

@@ -98,7 +98,7 @@ def open_store(directory: Path, plan: Plan) -> Iterator[Store]:
         raise StoreError(f"{directory} cannot be written ({error.strerror})") from None
     try:
         _check_manifest(directory, plan)
-        with _connect(directory) as connection:
+        with _connect(directory, plan) as connection:
             yield Store(directory, plan, connection)
     finally:
         lock.release()
@@ -114,7 +114,7 @@ def _check_manifest(directory: Path, plan: Plan) -> None:
     try:
         manifest = json.loads(path.read_text())
         digest = manifest["digest"]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         raise StoreError(f"{path} is damaged; remove {directory} to start again") from None
     if digest != plan.digest:
         differing = [k for k, v in _described(plan).items() if manifest.get(k) != v]
@@ -137,11 +137,17 @@ def _described(plan: Plan) -> dict[str, object]:
 
 
 @contextmanager
-def _connect(directory: Path) -> Iterator[sqlite3.Connection]:
+def _connect(directory: Path, plan: Plan) -> Iterator[sqlite3.Connection]:
     path = directory / "tasks.sqlite"
     connection = sqlite3.connect(path)
     try:
         with connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS plan (digest TEXT NOT NULL UNIQUE)")
+            connection.execute("INSERT OR IGNORE INTO plan VALUES (?)", (plan.digest,))
+            if connection.execute("SELECT count(*) FROM plan").fetchone() != (1,):
+                raise StoreError(
+                    f"{path} is of another plan: choose another directory, or remove {directory}"
+                )
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS task"
                 " (number INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, results BLOB NOT NULL)"

@@ -17,12 +17,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LinearSurrogate:
-    """theta_su = beta_0 e_0 + beta_s e_s with an intercept; error_direction: e_s, shape [p]."""
+    """theta_su = beta_0 e_0 + beta_s e_s with an intercept; error_direction: e_s, shape [p].
+
+    converged: whether its own fit, if it has one, met its tolerance.
+    """
 
     beta_0: float
     beta_s: float
     intercept: float
     error_direction: Array
+    converged: bool = True
 
     def scores(self, features: NDArray[np.float32]) -> Array:
         """t = beta_0 h + beta_s G_s + intercept, shape [N]."""
@@ -61,4 +65,5 @@ def draw_surrogate(
     rest = trained.coefficients[:, 0].copy()
     beta_0, rest[0] = float(rest[0]), 0.0
     beta_s = float(np.linalg.norm(rest))
-    return LinearSurrogate(beta_0, beta_s, float(trained.intercepts[0]), rest / beta_s)
+    intercept, converged = float(trained.intercepts[0]), bool(trained.converged[0])
+    return LinearSurrogate(beta_0, beta_s, intercept, rest / beta_s, converged)

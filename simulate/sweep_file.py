@@ -68,10 +68,10 @@ def read_sweep(path: Path) -> SweepFile:
     and ``theory = false`` to leave the theory out.
     Raises ValueError, naming the entry and what is allowed, and OSError for an unreadable file.
     """
-    text = path.read_text()
     try:
+        text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidFieldError("file", str(path), f"TOML ({error})") from None
     _known(content, ("title", "problem", "axes", "simulation", "theory"), "")
     problem = _build({"kind": "Problem", **_table(content, "problem")}, "problem")
@@ -135,7 +135,7 @@ def _build(value: Any, path: str) -> Any:
         return value
     fields = dict(value)
     name = fields.pop("kind", None)
-    if name not in KINDS:
+    if not isinstance(name, str) or name not in KINDS:
         near = difflib.get_close_matches(str(name), KINDS, n=3, cutoff=0.5) or sorted(KINDS)
         raise InvalidFieldError(f"{path}.kind", name, "one of " + ", ".join(near))
     kind = KINDS[name]

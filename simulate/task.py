@@ -105,7 +105,7 @@ def run_task(task: Task) -> Array:
                 surrogate.beta_0,
                 surrogate.beta_s,
                 fits.gradient_norms[k],
-                fits.converged[k],
+                fits.converged[k] and surrogate.converged,
             )
     return results
 
@@ -147,5 +147,8 @@ def _measure(
         generator = stream(task.seed, "test", task.dimension, task.number)
         labels, outputs = draw_test_outputs(*model, task.test_samples, generator)
         margins = labels * outputs
-        errors = float(np.mean(margins < 0)), float(np.mean(np.logaddexp(0, -margins)))
+        errors = (
+            float(np.mean(margins < 0) + np.mean(margins == 0) / 2),
+            float(np.mean(np.logaddexp(0, -margins))),
+        )
     return *errors, alpha_0, alpha_s, alpha_perp, b

@@ -1,81 +1,60 @@
-"""Executors: worker processes of this machine that survive the death of one, and a cluster's."""
+"""Executors: worker processes of this machine that can be replaced, and a cluster's."""
 
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 from typing import Any
-
-MAX_DEATHS = 3
-"""How often a task is started again because a worker died."""
 
 
 class LocalProcesses(Executor):
-    """Worker processes; where one dies, all are replaced and what they ran is started again.
-
-    A function that was running at ``MAX_DEATHS`` deaths fails with BrokenProcessPool.
-    """
+    """Worker processes (spawned). Where one dies, ``renew`` replaces them all."""
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._lock = threading.Lock()
-        self._killed = False
-        self._pool = self._new_pool()
+        self._pools = [self._new_pool()]
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        outer: Future[Any] = Future()
-        self._start(outer, lambda pool: pool.submit(function, *args, **kwargs), deaths=0)
-        return outer
+        return self._pools[-1].submit(function, *args, **kwargs)
+
+    def renew(self) -> None:
+        """New workers, after the old ones broke."""
+        self._pools.append(self._new_pool())
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+        for pool in self._pools:
+            pool.shutdown(wait, cancel_futures=cancel_futures)
 
     def kill(self) -> None:
         """Stop all workers at once, whatever they run."""
-        self._killed = True
-        for process in list((self._pool._processes or {}).values()):
+        for process in self.processes():
             process.terminate()
-        self._pool.shutdown(cancel_futures=True)
+        self.shutdown(cancel_futures=True)
+
+    def processes(self) -> list[Any]:
+        """The present workers."""
+        return list((self._pools[-1]._processes or {}).values())
 
     def _new_pool(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self._workers, context, initializer=_ignore_interrupts)
-
-    def _start(
-        self,
-        outer: Future[Any],
-        submit: Callable[[ProcessPoolExecutor], Future[Any]],
-        deaths: int,
-    ) -> None:
-        with self._lock:
-            try:
-                inner, pool = submit(self._pool), self._pool
-            except BrokenProcessPool:
-                self._pool = self._new_pool()
-                inner, pool = submit(self._pool), self._pool
-
-        def finish(inner: Future[Any]) -> None:
-            error = None if inner.cancelled() else inner.exception()
-            if inner.cancelled() or outer.cancelled():
-                outer.cancel()
-            elif isinstance(error, BrokenProcessPool) and deaths < MAX_DEATHS and not self._killed:
-                with self._lock:
-                    if self._pool is pool:
-                        self._pool = self._new_pool()
-                self._start(outer, submit, deaths + 1)
-            elif error is not None:
-                outer.set_exception(error)
-            else:
-                outer.set_result(inner.result())
-
-        inner.add_done_callback(finish)
+        return ProcessPoolExecutor(self._workers, context, initializer=_prepare_worker)
 
 
-def _ignore_interrupts() -> None:
+def _prepare_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt does
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    """A parent that is killed stops nobody; without it the work is for nothing."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 @contextmanager

@@ -141,3 +141,11 @@ def test_no_samples_give_zero() -> None:
     nothing: Fits = fit(x, y, np.zeros((10, 1)), 10, np.array([0.1]), LogisticLoss())
     assert nothing.converged.all()
     assert not nothing.coefficients.any()
+
+
+def test_an_exact_minimum_without_ridge_has_converged() -> None:
+    """Separable data: the smoothed hinge reaches zero, and stays there."""
+    x, y = np.array([[2.0], [-2.0], [3.0]]), np.array([1.0, -1.0, 1.0])
+    fits = fit(x, y, np.ones((3, 1)), 3, np.array([0.0]), SmoothedHingeLoss(0.5))
+    assert fits.gradient_norms[0] == 0
+    assert fits.converged.all()

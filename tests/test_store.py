@@ -5,8 +5,8 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from simulate import Plan, StoreError, process_pool, run
+from simulate.run import WorkersDiedError
 from simulate.store import open_store
 from simulate.task import Task
 from tests.problems import power_problem
-from theory import F2, GaussianMixture
+from theory import F2, GaussianMixture, SquaredLoss
 
 Array = NDArray[np.float64]
 
@@ -94,19 +95,61 @@ def test_a_worker_that_dies_is_replaced(whole: Array) -> None:
     with process_pool(2) as executor:
 
         def kill_one() -> None:
-            assert executor._pool._processes
-            os.kill(next(iter(executor._pool._processes)), signal.SIGKILL)
+            executor.processes()[0].kill()
 
         watch = Watch(1, kill_one)
         assert np.array_equal(run(small_plan(), executor=executor, watcher=watch), whole)
         assert watch.done == 8
 
 
-def test_a_task_that_always_kills_its_worker_fails() -> None:
-    with process_pool(1) as executor:
-        fatal = executor.submit(os._exit, 1)
-        with pytest.raises(BrokenProcessPool):
-            fatal.result(timeout=60)
+class Doomed(SquaredLoss):
+    """Ends the process that fits it."""
+
+    def slope(self, margin: Any) -> Any:
+        os._exit(1)
+
+
+def test_a_task_that_always_kills_its_worker_is_reported() -> None:
+    plan = Plan((power_problem(loss=Doomed()),), (20,), repeats=2)
+    with pytest.raises(WorkersDiedError, match="workers died"), process_pool(1) as executor:
+        run(plan, executor=executor)
+
+
+def _start_workers_and_wait(pids: Path) -> None:
+    with process_pool(2) as executor:
+        list(executor.map(abs, range(2)))
+        pids.write_text(" ".join(str(process.pid) for process in executor.processes()))
+        time.sleep(600)
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    parent = context.Process(target=_start_workers_and_wait, args=(tmp_path / "pids",))
+    parent.start()
+    while not (tmp_path / "pids").exists() or not (tmp_path / "pids").read_text():
+        time.sleep(0.1)
+    parent.kill()
+    parent.join()
+    workers = (tmp_path / "pids").read_text().split()
+    deadline = time.monotonic() + 30
+    while any(_runs(pid) for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _runs(pid: str) -> bool:
+    """Whether the process exists and is not a zombie that waits for its parent to look."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_store_without_its_manifest_is_not_taken_for_another_plan(tmp_path: Path) -> None:
+    run(small_plan(repeats=1), tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(StoreError, match="another plan"):
+        run(small_plan(repeats=1, seed=9), tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
