@@ -20,18 +20,17 @@ from rich.table import Table
 
 import theory
 from figures import gap_panel, sweep_panels
-from figures.style import figure_style
+from figures.style import save_figure
 from figures.sweeps import SIMULATION, THEORY
 from paper_repro import figure_2, figure_7, gaussian_mixture, validation
 from paper_repro.fraction_figure import agreement
 from paper_repro.results import describe_run
 from simulate import StoreError, cluster, process_pool, run
-from simulate.files import write_whole
+from simulate.files import write_dataset, write_json
 from simulate.forecast import forecast
 from simulate.progress import ProgressReport, duration
 from simulate.run import WorkersDiedError
 from simulate.sweep_file import SweepFile, read_sweep
-from theory.sweep import grid
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -218,67 +217,59 @@ def _list_files(console: Console, files: list[Path]) -> None:
         console.print(f"wrote {path}", soft_wrap=True, highlight=False)
 
 
-@app.command()
-def sweep(
-    file: SweepArgument,
-    output: SweepOutput = None,
-    workers: Workers = CORES,
-    scheduler: Scheduler = None,
-    quiet: Quiet = False,
-    plan: PlanOption = False,
-) -> None:
-    """Run the theory, the simulation or both over the axes that a TOML file declares.
+def _sweep_command(only_simulation: bool) -> Callable[..., None]:
+    """The commands sweep and simulate: the same options, with the theory or without."""
 
-    Results are kept in one store, OUTPUT; the same command again goes on where it was stopped.
-    """
-    _run_sweep(read_sweep(file), file, output, workers, scheduler, quiet, plan)
+    def command(
+        file: SweepArgument,
+        output: SweepOutput = None,
+        workers: Workers = CORES,
+        scheduler: Scheduler = None,
+        quiet: Quiet = False,
+        plan: PlanOption = False,
+    ) -> None:
+        declared = read_sweep(file)
+        if only_simulation:
+            if declared.plan is None:
+                raise theory.InvalidFieldError("simulation", "nothing", f"a table of {file}")
+            declared = dataclasses.replace(declared, theory=False)
+        if plan:
+            _print_plan(declared, workers)
+            return
+        directory = output or Path("results") / file.stem
+        with long_run(directory, workers, scheduler) as (store, executor):
+            _run_sweep(declared, file, store, executor, quiet)
+
+    return command
 
 
-@app.command()
-def simulate(
-    file: SweepArgument,
-    output: SweepOutput = None,
-    workers: Workers = CORES,
-    scheduler: Scheduler = None,
-    quiet: Quiet = False,
-    plan: PlanOption = False,
-) -> None:
-    """Run only the simulation of a TOML file; else like sweep."""
-    declared = dataclasses.replace(read_sweep(file), theory=False)
-    if declared.plan is None:
-        raise theory.InvalidFieldError("simulation", "nothing", f"a table of {file}")
-    _run_sweep(declared, file, output, workers, scheduler, quiet, plan)
+sweep = app.command(
+    "sweep",
+    help="Run the theory, the simulation or both over the axes that a TOML file declares."
+    " Results are kept in one store, OUTPUT; the same command again goes on where it was stopped.",
+)(_sweep_command(only_simulation=False))
+simulate = app.command("simulate", help="Run only the simulation of a TOML file; else like sweep.")(
+    _sweep_command(only_simulation=True)
+)
 
 
 def _run_sweep(
-    declared: SweepFile,
-    file: Path,
-    output: Path | None,
-    workers: int,
-    scheduler: str | None,
-    quiet: bool,
-    plan_only: bool,
+    declared: SweepFile, file: Path, store: Path, executor: Executor, quiet: bool
 ) -> None:
-    if plan_only:
-        _print_plan(declared, workers)
-        return
     began = time.perf_counter()
     console = Console(quiet=quiet)
-    problems = grid(declared.problem, declared.axes)
-    with long_run(output or Path("results") / file.stem, workers, scheduler) as (store, executor):
-        predictions = theory.predict_all(problems) if declared.theory else []
-        values = None
-        if declared.plan is not None:
-            with ProgressReport(console, quiet) as report:
-                watcher = report.expecting(dict(zip(problems, predictions, strict=False)))
-                values = run(declared.plan, store / "simulation", executor, watcher)
-        results = declared.dataset(predictions, values)
-        settings = {"file": str(file), "theory": declared.theory}
-        seed = declared.plan.seed if declared.plan is not None else 0
-        manifest = describe_run(seed, time.perf_counter() - began, settings)
-        write_whole(store / "results.nc", lambda p: results.to_netcdf(p, engine="h5netcdf"))
-        text = json.dumps(manifest, indent=2) + "\n"
-        write_whole(store / "manifest.json", lambda p: p.write_text(text))
+    predictions = theory.predict_all(declared.problems) if declared.theory else []
+    values = None
+    if declared.plan is not None:
+        with ProgressReport(console, quiet) as report:
+            watcher = report.expecting(dict(zip(declared.problems, predictions, strict=False)))
+            values = run(declared.plan, store / "simulation", executor, watcher)
+    results = declared.dataset(predictions, values)
+    settings = {"file": str(file), "theory": declared.theory}
+    seed = declared.plan.seed if declared.plan is not None else 0
+    write_dataset(store / "results.nc", results)
+    took = time.perf_counter() - began
+    write_json(store / "manifest.json", describe_run(seed, took, settings))
     failed = sum(p.status is not theory.Status.CONVERGED for p in predictions)
     if failed:
         console.print(f"{failed} of {len(predictions)} predictions did not converge: see status")
@@ -292,7 +283,7 @@ def _run_sweep(
 def _print_plan(declared: SweepFile, workers: int) -> None:
     """What the file declares, before anything starts."""
     console = Console()
-    count = len(grid(declared.problem, declared.axes))
+    count = len(declared.problems)
     console.print(f"{count} problems; predictions: {count if declared.theory else 'none'}")
     if declared.plan is None:
         console.print("no simulation")
@@ -324,12 +315,7 @@ def plot(
         drawn["gap"] = gap_panel(results)
     if not drawn:
         raise theory.InvalidFieldError("axes", "none", "an axis, or several dimensions, to draw")
-    files = []
-    for name, figure in drawn.items():
-        for suffix in ("png", "pdf"):
-            files.append(store / f"{name}.{suffix}")
-            with figure_style():
-                write_whole(files[-1], figure.savefig)
+    files = [path for name, figure in drawn.items() for path in save_figure(figure, store / name)]
     _list_files(Console(), files)
 
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from simulate.files import write_whole
 
 
 class SchemeStyle(NamedTuple):
@@ -56,3 +60,12 @@ def figure_style() -> Iterator[None]:
     """Apply the style sheet within a ``with`` block, leaving the caller's settings alone."""
     with mpl.rc_context(_RC):
         yield
+
+
+def save_figure(figure: Figure, base: Path) -> list[Path]:
+    """Write BASE.png and BASE.pdf in the style sheet's resolution; returns their paths."""
+    paths = [base.with_suffix(suffix) for suffix in (".png", ".pdf")]
+    with figure_style():
+        for path in paths:
+            write_whole(path, figure.savefig)
+    return paths

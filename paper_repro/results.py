@@ -1,15 +1,14 @@
 """Result files of a reproduction: written whole or not at all, with a manifest beside them."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures.style import figure_style
-from simulate.files import describe_environment, write_whole
+from figures.style import save_figure
+from simulate.files import describe_environment, write_dataset, write_json, write_whole
 
 
 def write_results(
@@ -17,17 +16,17 @@ def write_results(
 ) -> list[Path]:
     """Write NAME.nc, NAME.csv, NAME.png, NAME.pdf and, last, manifest.json; returns their paths."""
     table = results.to_dataframe().reset_index()
-    writers: dict[str, Callable[[Path], Any]] = {
-        f"{name}.nc": lambda path: results.to_netcdf(path, engine="h5netcdf"),
-        f"{name}.csv": lambda path: table.to_csv(path, index=False),
-        f"{name}.png": figure.savefig,
-        f"{name}.pdf": figure.savefig,
-        "manifest.json": lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"),
-    }
-    with figure_style():
-        for file_name, write in writers.items():
-            write_whole(directory / file_name, write)
-    return [directory / file_name for file_name in writers]
+    base = directory / name
+    write_dataset(base.with_suffix(".nc"), results)
+    write_whole(base.with_suffix(".csv"), lambda path: table.to_csv(path, index=False))
+    pictures = save_figure(figure, base)
+    write_json(directory / "manifest.json", manifest)
+    return [
+        base.with_suffix(".nc"),
+        base.with_suffix(".csv"),
+        *pictures,
+        directory / "manifest.json",
+    ]
 
 
 def describe_run(seed: int, wall_seconds: float, settings: Mapping[str, Any]) -> dict[str, Any]:

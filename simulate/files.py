@@ -1,14 +1,17 @@
 """Files are written whole or not at all; every run describes itself."""
 
+import json
 import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import xarray as xr
 
 RECORDED_PACKAGES = ("data-selection-theory", "numpy", "scipy", "jax", "jaxlib", "xarray")
 
@@ -28,6 +31,17 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a manifest, whole."""
+    text = json.dumps(content, indent=2) + "\n"
+    write_whole(path, lambda temporary: temporary.write_text(text))
+
+
+def write_dataset(path: Path, dataset: xr.Dataset) -> None:
+    """Write a labelled dataset as netCDF, whole."""
+    write_whole(path, lambda temporary: dataset.to_netcdf(temporary, engine="h5netcdf"))
 
 
 def describe_environment() -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from simulate.files import describe_environment, write_whole
+from simulate.files import describe_environment, write_dataset, write_json
 from simulate.plan import Plan
 from simulate.task import COLUMNS
 
@@ -70,9 +70,7 @@ class Store:
 
     def write_dataset(self, values: Array) -> None:
         """Write ``results.nc``, the labelled dataset of the whole run."""
-        dataset = self.plan.dataset(values)
-        path = self.directory / "results.nc"
-        write_whole(path, lambda temporary: dataset.to_netcdf(temporary, engine="h5netcdf"))
+        write_dataset(self.directory / "results.nc", self.plan.dataset(values))
 
     def _damaged(self, why: str) -> StoreError:
         return StoreError(
@@ -108,8 +106,7 @@ def _check_manifest(directory: Path, plan: Plan) -> None:
     path = directory / "manifest.json"
     if not path.exists():
         manifest = {"digest": plan.digest, **_described(plan), **describe_environment()}
-        text = json.dumps(manifest, indent=2) + "\n"
-        write_whole(path, lambda temporary: temporary.write_text(text))
+        write_json(path, manifest)
         return
     try:
         manifest = json.loads(path.read_text())

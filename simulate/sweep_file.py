@@ -1,10 +1,10 @@
 """Sweeps declared in a TOML file: a problem, the axes that vary it, and the simulation's size."""
 
 import dataclasses
-import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import xarray as xr
 
 import theory
 from simulate.plan import Plan
-from theory._validation import InvalidFieldError, as_bool
+from theory._validation import InvalidFieldError, as_bool, near_names
 from theory.prediction import Prediction
 from theory.problem import Problem
 from theory.sweep import Axes, frame, grid, labelled
@@ -43,6 +43,11 @@ class SweepFile:
     plan: Plan | None
     theory: bool
     text: str
+
+    @cached_property
+    def problems(self) -> list[Problem]:
+        """Every combination of the axes."""
+        return grid(self.problem, self.axes)
 
     def dataset(self, predictions: list[Prediction], values: Array | None) -> xr.Dataset:
         """Predictions (theory_*) and per-data-set results (simulation_*) over the axes."""
@@ -110,8 +115,7 @@ def _table(content: Mapping[str, Any], name: str, needed: bool = True) -> dict[s
 def _known(table: Mapping[str, Any], names: tuple[str, ...], path: str) -> None:
     for name in table:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
-            raise InvalidFieldError("entry", path + name, "one of " + ", ".join(near))
+            raise InvalidFieldError("entry", path + name, near_names(name, names))
 
 
 def _axis(name: str) -> str | tuple[str, ...]:
@@ -136,8 +140,7 @@ def _build(value: Any, path: str) -> Any:
     fields = dict(value)
     name = fields.pop("kind", None)
     if not isinstance(name, str) or name not in KINDS:
-        near = difflib.get_close_matches(str(name), KINDS, n=3, cutoff=0.5) or sorted(KINDS)
-        raise InvalidFieldError(f"{path}.kind", name, "one of " + ", ".join(near))
+        raise InvalidFieldError(f"{path}.kind", name, near_names(str(name), sorted(KINDS)))
     kind = KINDS[name]
     known = dataclasses.fields(kind)
     _known(fields, tuple(f.name for f in known), f"{path}.")

@@ -85,7 +85,12 @@ def run_task(task: Task) -> Array:
         problems = [task.problems[i] for i in batch]
         first = problems[0]
         weights = np.empty((samples, len(problems)))
+        drawn: dict[tuple[object, object], int] = {}
         for k, problem in enumerate(problems):
+            subset = problem.surrogate, problem.selection
+            if (same := drawn.setdefault(subset, k)) < k:
+                weights[:, k] = weights[:, same]
+                continue
             _, scores = scored[problem.surrogate, problem.data]
             weights[:, k] = draw_weights(problem.selection, scores, sample.selection_uniforms)
         fits = fit(

@@ -1,7 +1,8 @@
 """Checks on user input; every message names the field, the value and what is allowed."""
 
+import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 
@@ -13,6 +14,12 @@ class InvalidFieldError(ValueError):
         self.value = value
         self.allowed = allowed
         super().__init__(f"{field} = {value!r} is not allowed: it must be {allowed}")
+
+
+def near_names(name: str, names: Collection[str], prefix: str = "") -> str:
+    """What is allowed in place of a wrong name: those that resemble it, or all if none does."""
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
+    return "one of " + ", ".join(prefix + n for n in near)
 
 
 def as_number(field: str, value: Any, allowed: str = "a finite number") -> float:

@@ -1,7 +1,6 @@
 """The one description of a problem, read by the theory and by the simulation."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from theory._validation import (
     as_instance,
     as_non_negative,
     as_positive,
+    near_names,
     store,
 )
 from theory.data import DATA_MODELS, DataModel
@@ -88,9 +88,8 @@ def _replace(instance: Any, changes: Mapping[str, Any], path: str = "") -> Any:
     for dotted, value in changes.items():
         name, _, rest = dotted.partition(".")
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
-            allowed = "one of " + ", ".join(path + n for n in near)
-            raise InvalidFieldError("field", path + dotted, allowed if names else "a field's name")
+            allowed = near_names(name, names, path) if names else "a field's name"
+            raise InvalidFieldError("field", path + dotted, allowed)
         if rest:
             nested.setdefault(name, {})[rest] = value
         else:
