@@ -22,8 +22,12 @@ import theory
 from figures import gap_panel, sweep_panels
 from figures.style import save_figure
 from figures.sweeps import SIMULATION, THEORY
-from paper_repro import figure_2, figure_7, gaussian_mixture, validation
-from paper_repro.fraction_figure import agreement
+from paper_repro import validation
+from paper_repro.catalogue import REPRODUCTIONS
+from paper_repro.report import write_report
+from paper_repro.reproduce import draw, load_results
+from paper_repro.reproduce import reproduce as reproduce_figure
+from paper_repro.reproduction import Reproduction
 from paper_repro.results import describe_run
 from simulate import StoreError, cluster, process_pool, run
 from simulate.files import write_dataset, write_json
@@ -31,6 +35,7 @@ from simulate.forecast import forecast
 from simulate.progress import ProgressReport, duration
 from simulate.run import WorkersDiedError
 from simulate.sweep_file import SweepFile, read_sweep
+from theory._validation import near_names
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -69,14 +74,6 @@ SweepOutput = Annotated[
 PlanOption = Annotated[
     bool, typer.Option("--plan", help="Only say what would run: tasks, memory, time.")
 ]
-
-FIGURES = {module.FIGURE.name: module.FIGURE for module in (figure_2, figure_7, gaussian_mixture)}
-
-
-class FigureName(StrEnum):
-    FIGURE_2 = figure_2.FIGURE.name
-    FIGURE_7 = figure_7.FIGURE.name
-    GAUSSIAN_MIXTURE = gaussian_mixture.FIGURE.name
 
 
 def _numbers(field: str, text: str) -> tuple[float, ...]:
@@ -140,9 +137,17 @@ def predict(
 
 @app.command()
 def reproduce(
-    figure: Annotated[FigureName, typer.Argument(help="What to reproduce.")],
+    figure: Annotated[
+        str | None, typer.Argument(help="A name from --list, or all.", show_default=False)
+    ] = None,
+    list_figures: Annotated[
+        bool, typer.Option("--list", help="List the figures, what they show and their time.")
+    ] = False,
     full: Annotated[
         bool, typer.Option("--full/--quick", help="The paper's size, or a small one in minutes.")
+    ] = False,
+    from_results: Annotated[
+        bool, typer.Option("--from-results", help="Redraw from saved results; compute nothing.")
     ] = False,
     output: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("results"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
@@ -150,27 +155,66 @@ def reproduce(
     scheduler: Scheduler = None,
     quiet: Quiet = False,
 ) -> None:
-    """Reproduce a figure of the paper: picture, numbers and manifest under OUTPUT/FIGURE/.
+    """Reproduce figures of the paper: pictures, numbers and verdicts under OUTPUT/FIGURE/.
 
-    Finished tasks are kept there: the same command again goes on where this one was stopped.
+    OUTPUT/report.html and report.md show all figures that are there. Finished tasks are kept: the
+    same command again goes on where this one was stopped. Exits with 1 if a claim fails.
     """
     console = Console(quiet=quiet)
-    chosen = FIGURES[figure.value]
-    scale = chosen.full if full else chosen.quick
-    with (
-        long_run(output / figure.value, workers, scheduler) as (directory, executor),
-        ProgressReport(console, quiet) as report,
-    ):
-        results, files = chosen.reproduce(directory, scale, seed, executor, report.expecting)
+    if list_figures:
+        _list_figures(Console())
+        return
+    if figure != "all" and figure not in REPRODUCTIONS:
+        allowed = near_names(figure or "", [*REPRODUCTIONS, "all"])
+        raise theory.InvalidFieldError("figure", figure, f"{allowed}; --list shows them")
+    chosen = list(REPRODUCTIONS) if figure == "all" else [figure]
+    held = []
+    if from_results:
+        matplotlib.use("agg")
+        for name in chosen:
+            results = load_results(REPRODUCTIONS[name], output / name)
+            files = draw(REPRODUCTIONS[name], output / name, results)
+            held.append(_print_verdicts(console, REPRODUCTIONS[name], results, files))
+    else:
+        with long_run(output, workers, scheduler) as (directory, executor):
+            for name in chosen:
+                console.rule(name)
+                with ProgressReport(console, quiet) as report:
+                    results, files = reproduce_figure(
+                        REPRODUCTIONS[name], directory / name, full, seed, executor, report
+                    )
+                held.append(_print_verdicts(console, REPRODUCTIONS[name], results, files))
+    _list_files(console, write_report(output, list(REPRODUCTIONS.values())))
+    if not all(held):
+        raise typer.Exit(1)
 
-    table = Table(title="Agreement of simulation with theory (misclassification)")
-    for heading in ("column", "ridge", "points", "largest |z|", "rms z"):
-        table.add_column(heading, justify="right")
-    for model, ridge, points, worst, rms in agreement(results):
-        table.add_row(model, f"{ridge:g}", str(points), f"{worst:.2f}", f"{rms:.2f}")
+
+def _list_figures(console: Console) -> None:
+    table = Table("name", "shows", "quick", "full", title="Figures: time on two cores")
+    for name, reproduction in REPRODUCTIONS.items():
+        quick, full = (duration(60 * minutes) for minutes in reproduction.minutes)
+        table.add_row(name, reproduction.shows, quick, full)
     console.print(table)
-    console.print(f"fits that missed their tolerance: {int(results.simulation_failed_fits.sum())}")
+
+
+def _print_verdicts(
+    console: Console, reproduction: Reproduction, results: xr.Dataset, files: list[Path]
+) -> bool:
+    """Print every claim with its verdict, and the files; returns whether all claims hold."""
+    claims = reproduction.claims(results)
+    for claim in claims:
+        verdict = "holds" if claim.holds else "FAILS"
+        stated = "the paper" if claim.source == "paper" else "this toolkit"
+        computed = f"{claim.numbers} ({claim.basis}; stated by {stated})"
+        console.print(
+            f"{verdict}: {claim.statement}\n    {computed}",
+            style=None if claim.holds else "bold red",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
     _list_files(console, files)
+    return all(claim.holds for claim in claims)
 
 
 @app.command()

@@ -13,9 +13,9 @@ import os
 
 import numpy as np
 
-from paper_repro import figure_2
+from paper_repro.settings import HIGH_DIMENSION, LABELS, full_sample
 from simulate import estimate_all, process_pool
-from theory import predict_all
+from theory import PowerSelection, predict_all
 from theory.sweep import grid
 
 AXES = {
@@ -29,7 +29,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Simulation against theory at growing dimension.")
     parser.add_argument("--repeats-at-400", type=int, default=80, help="data sets at p = 400")
     base = parser.parse_args().repeats_at_400
-    problems = [p for c in figure_2.FIGURE.columns.values() for p in grid(c.problem, AXES)]
+    selection = PowerSelection(0.0, 0.5)
+    problems = [
+        problem
+        for labels in LABELS
+        for problem in grid(
+            full_sample(labels, HIGH_DIMENSION).replace({"selection": selection}), AXES
+        )
+    ]
     predictions = predict_all(problems)
     print("    p  sets quantity            mean gap  relative  mean z  rms z")
     with process_pool(os.cpu_count() or 1) as executor:

@@ -14,11 +14,18 @@ from concurrent.futures import Executor
 from threadpoolctl import threadpool_limits
 
 from paper_repro import figure_2
+from paper_repro.settings import HIGH_DIMENSION
 from simulate import Plan, process_pool, run
 from simulate.sample import Sample
 from simulate.task import pool_size, run_task
 
-PROBLEMS = figure_2.FIGURE.distinct_problems
+PROBLEMS = list(
+    dict.fromkeys(
+        problem
+        for problem in figure_2.FIGURE.grid(False).problems
+        if problem.samples_per_dimension == HIGH_DIMENSION
+    )
+)
 SPREAD = tuple(PROBLEMS[::5])
 
 

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from paper_repro import figure_2
-from paper_repro.fraction_figure import AXES
+from paper_repro.settings import ALPHAS, FRACTIONS, HIGH_DIMENSION, RIDGES
 from theory import (
     F1,
     GivenSurrogate,
@@ -39,6 +39,8 @@ predict_all(KERNELS[{kernel!r}])
 print(time.perf_counter() - began)
 """
 
+AXES = {"ridge": RIDGES, "selection.alpha": ALPHAS, "selection.fraction": FRACTIONS}
+
 FIGURE_7 = Problem(
     data=SingleIndex(F1, signal_norm=5.0),
     surrogate=GivenSurrogate(2.75, 0.95),
@@ -48,7 +50,11 @@ FIGURE_7 = Problem(
 )
 
 KERNELS = {
-    "perfect (figure 2)": figure_2.FIGURE.problems,
+    "perfect (figure 2)": [
+        problem
+        for problem in figure_2.FIGURE.grid(False).problems
+        if problem.samples_per_dimension == HIGH_DIMENSION
+    ],
     "imperfect (figure 7)": grid(FIGURE_7, AXES),
     "imperfect, reweighted": grid(FIGURE_7.replace({"selection.reweight": True}), AXES)[3::12],
 }

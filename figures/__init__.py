@@ -1,7 +1,26 @@
 """Figures of theory and simulation."""
 
 from figures.agreement import z_score_plot
+from figures.maps import gain_map, winner_legend, winner_map
 from figures.overlay import fraction_panels
+from figures.panels import add_legend, caption, difference, draw_curve, panel_grid
+from figures.style import POWER_STYLES, TOP_STYLES, figure_style
 from figures.sweeps import gap_panel, sweep_panels
 
-__all__ = ["fraction_panels", "gap_panel", "sweep_panels", "z_score_plot"]
+__all__ = [
+    "POWER_STYLES",
+    "TOP_STYLES",
+    "add_legend",
+    "caption",
+    "difference",
+    "draw_curve",
+    "figure_style",
+    "fraction_panels",
+    "gain_map",
+    "gap_panel",
+    "panel_grid",
+    "sweep_panels",
+    "winner_legend",
+    "winner_map",
+    "z_score_plot",
+]

@@ -1,74 +1,58 @@
-"""Theory as lines, simulation as points with error bars, on a grid of panels."""
+"""Test error against the fraction kept, in the layout of the paper's Figure 2."""
 
 from collections.abc import Mapping
+from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figures.panels import add_legend, caption, draw_curve, panel_grid
 from figures.style import POWER_STYLES, figure_style
 
 
 def fraction_panels(
-    results: xr.Dataset, title: str, column_titles: Mapping[str, str], subtitle: str = ""
+    results: xr.Dataset,
+    title: str,
+    columns: str,
+    column_titles: Mapping[Any, str],
+    dashed: xr.Dataset | None = None,
+    dashed_label: str = "",
 ) -> Figure:
     """Misclassification against the subsampling fraction: ridges in rows, problems in columns.
 
-    results: variables ``theory_misclassification`` and, optionally,
-        ``simulation_misclassification`` with ``simulation_misclassification_standard_error``, over
-        the dimensions column, ridge, alpha and fraction; alphas are keys of
+    results: theory_misclassification and, where simulated, simulation_*, over the dimensions
+        ridge, alpha, fraction, ``columns`` (and data_set); alphas are keys of
         `figures.style.POWER_STYLES`.
-    column_titles: a title for every column.
+    columns, column_titles: a dimension, and a title for every value of it to draw.
+    dashed: other predictions over the same dimensions, drawn as dashed lines.
     Error bars are one standard error. Percentages on both axes.
     """
-    ridges, models = results.ridge.values, results.column.values
     with figure_style():
-        figure, axes = plt.subplots(
-            len(ridges),
-            len(models),
-            figsize=(3.6 * len(models) + 0.4, 2.35 * len(ridges) + 1.2),
-            sharex=True,
-            squeeze=False,
-            layout="constrained",
+        figure, axes = panel_grid(
+            results.sizes["ridge"], len(column_titles), f"{title}\n{caption(results)}"
         )
-        for i, ridge in enumerate(ridges):
-            for j, model in enumerate(models):
-                _draw_panel(axes[i, j], results.sel(ridge=ridge, column=model))
+        percent = 100 * results.fraction.values
+        for i, ridge in enumerate(results.ridge.values):
+            for j, (column, heading) in enumerate(column_titles.items()):
+                axis = axes[i, j]
+                at = {columns: column, "ridge": ridge}
+                panel = results.sel(at)
+                full = 100 * float(panel.theory_misclassification.sel(fraction=1.0)[0])
+                axis.axhline(full, color="#777777", linewidth=1, linestyle=":", label="full sample")
+                for alpha in panel.alpha.values:
+                    style = POWER_STYLES[float(alpha)]
+                    draw_curve(axis, percent, panel.sel(alpha=alpha), style)
+                    if dashed is not None:
+                        other = dashed.sel(at | {"alpha": alpha}).theory_misclassification
+                        axis.plot(percent, 100 * other, "--", color=style.colour, linewidth=1)
+                if dashed is not None:
+                    axis.plot([], [], "--", color="#333333", linewidth=1, label=dashed_label)
+                axis.set_xticks(np.arange(0, 101, 20))
                 if i == 0:
-                    axes[i, j].set_title(column_titles[model])
+                    axis.set_title(heading)
             axes[i, 0].set_ylabel(f"ridge λ = {ridge:g}\n\ntest misclassification (%)")
         for axis in axes[-1]:
             axis.set_xlabel("fraction of the pool kept, n/N (%)")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3)
-        figure.suptitle(f"{title}\n{subtitle}" if subtitle else title, fontsize=11)
+        add_legend(figure, axes[0, 0])
     return figure
-
-
-def _draw_panel(axis: Axes, panel: xr.Dataset) -> None:
-    """One panel; dimensions alpha and fraction are left."""
-    percent = 100 * panel.fraction.values
-    full = panel.sel(fraction=1.0, method="nearest", tolerance=1e-12).isel(alpha=0)
-    full_error = 100 * float(full.theory_misclassification)
-    axis.axhline(full_error, color="#777777", linewidth=1, linestyle=":", label="full sample")
-    for alpha in panel.alpha.values:
-        style = POWER_STYLES[float(alpha)]
-        curve = panel.sel(alpha=alpha)
-        axis.plot(percent, 100 * curve.theory_misclassification, color=style.colour)
-        if "simulation_misclassification" in panel:
-            axis.errorbar(
-                percent,
-                100 * curve.simulation_misclassification,
-                yerr=100 * curve.simulation_misclassification_standard_error,
-                color=style.colour,
-                marker=style.marker,
-                markersize=4,
-                linestyle="none",
-                elinewidth=1,
-                label=style.label,
-            )
-        else:
-            axis.plot([], [], color=style.colour, label=style.label)
-    axis.set_xticks(np.arange(0, 101, 20))

@@ -32,6 +32,12 @@ The hues are the Okabe-Ito set, told apart under the common colour-vision defici
 differ too, so that a black-and-white print stays readable.
 """
 
+TOP_STYLES: dict[str, SchemeStyle] = {
+    "hard": SchemeStyle("#CC79A7", "D", "top-k: only the hardest"),
+    "easy": SchemeStyle("#009E73", "s", "top-k: only the easiest"),
+}
+"""The limits of the power selection for large exponents."""
+
 SERIES_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
 MARKERS = ("o", "s", "^", "D", "v", "<", ">")
 """For series other than selection schemes."""

@@ -1,7 +1,6 @@
 """Figures of any sweep: theory as lines, simulation as points; and their gap against p."""
 
 import itertools
-import textwrap
 from collections.abc import Hashable, Iterator
 from typing import Any
 
@@ -11,8 +10,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figures.panels import add_legend, add_title, draw_points
 from figures.style import MARKERS, POWER_STYLES, SERIES_COLOURS, SchemeStyle, figure_style
-from simulate.compare import extrapolate
+from simulate.compare import extrapolate, mean_and_error
 from theory._validation import InvalidFieldError
 
 THEORY, SIMULATION = "theory_misclassification", "simulation_misclassification"
@@ -20,13 +20,6 @@ LOGARITHMIC_RANGE = 30.0
 """An axis whose positive values span this ratio is logarithmic."""
 
 GREEK = {"alpha": "α", "gamma": "γ", "delta": "δ", "lambda": "λ"}
-
-
-def simulated(results: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    """Mean misclassification over data sets, of fits that converged, and its standard error."""
-    values = results[SIMULATION].where(results.simulation_converged == 1)
-    count = values.count("data_set")
-    return values.mean("data_set"), values.std("data_set", ddof=1) / count**0.5
 
 
 def sweep_panels(results: xr.Dataset, x: str | None = None) -> Figure:
@@ -71,74 +64,50 @@ def sweep_panels(results: xr.Dataset, x: str | None = None) -> Figure:
             axis.set_xlabel(_axis_label(results, x))
         for axis in grid[:, 0]:
             axis.set_ylabel("test misclassification (%)")
-        _add_legend(figure, grid[0, 0], width)
+        add_legend(figure, grid[0, 0])
         parts = ["lines: theory"] if THEORY in results else []
         if SIMULATION in results:
             parts.append(f"points: simulation, {_sizes(results)}, ±1 s.e.")
-        figure.suptitle(_title(results, ";  ".join(parts), width), fontsize=11)
+        add_title(figure, _title(results, ";  ".join(parts)))
     return figure
 
 
 def gap_panel(results: xr.Dataset) -> Figure:
-    """Simulation minus theory against 1/p, a colour per problem, with the line through it.
+    """Simulation minus theory against 1/sqrt(p), a colour per problem, with a fitted a + b/p.
 
     results: as for ``sweep_panels``, with theory and with at least two dimensions.
-    The squares at 1/p = 0 are the limits that the simulations point to, each with its standard
-    error: the theory is right where they are compatible with zero.
+    The squares at p = infinity are the limits a that the simulations point to, each with its
+    standard error: the theory is right where they are compatible with zero.
     """
-    mean, error = simulated(results)
+    mean, error = mean_and_error(results)
     gap = 100 * (mean - results[THEORY])
     p = results.dimension.values.astype(float)
     problems = list(_combinations(results, _axes_of(results)))
+    named = len(problems) <= 8
     with figure_style():
-        figure, axis = plt.subplots(figsize=(6.6, 4.6), layout="constrained")
+        height = 4.6 + (0.12 * len(problems) if named else 0)
+        figure, axis = plt.subplots(figsize=(7.6, height), layout="constrained")
         axis.axhline(0, color="#777777", linewidth=1, linestyle=":")
         for k, (choice, name) in enumerate(problems):
             style = _series_style(results, choice, k, len(problems))
             y, bar = gap.isel(choice).values, 100 * error.isel(choice).values
             limit = extrapolate(p.tolist(), y, bar)
-            shift = (k - (len(problems) - 1) / 2) * 0.006 / p.min()
-            axis.errorbar(
-                1 / p + shift,
-                y,
-                yerr=bar,
-                color=style.colour,
-                marker=style.marker,
-                markersize=4,
-                linestyle="none",
-                elinewidth=1,
-                label=name if len(problems) <= 8 else None,
-            )
+            shift = (k - (len(problems) - 1) / 2) * 0.008 * p.min() ** -0.5
+            draw_points(axis, p**-0.5 + shift, y, bar, style, name if named else None)
             slope = np.sum((y - limit.mean) / p / bar**2) / np.sum(1 / p**2 / bar**2)
-            ends = np.array([0.0, 1.05 / p.min()])
-            axis.plot(ends, limit.mean + slope * ends, color=style.colour, linewidth=1, alpha=0.7)
-            axis.errorbar(
-                [shift],
-                [limit.mean],
-                yerr=[limit.standard_error],
-                color=style.colour,
-                marker="s",
-                markersize=5,
-                linestyle="none",
-                elinewidth=1,
-            )
-        axis.set_xticks([0, *(1 / p)], ["∞", *(f"{v:g}" for v in p)])
+            x = np.linspace(0, 1.05 * p.min() ** -0.5, 50)
+            axis.plot(x, limit.mean + slope * x**2, color=style.colour, linewidth=1, alpha=0.7)
+            square = style._replace(marker="s")
+            draw_points(axis, [shift], [limit.mean], [limit.standard_error], square)
+        axis.set_xticks([0, *p**-0.5], ["∞", *(f"{v:g}" for v in p)])
         axis.grid(visible=False, axis="x")
-        axis.set_xlabel("dimension p (axis linear in 1/p)")
-        axis.set_ylabel("simulation − theory\n(percentage points of misclassification)")
-        if len(problems) <= 8:
-            _add_legend(figure, axis, 6.6)
-        legend = f"{_sizes(results)}, ±1 s.e.;  squares: limit of a + b/p"
-        figure.suptitle(_title(results, legend, 6.6), fontsize=11)
+        axis.set_xlabel("dimension p (axis linear in 1/√p)")
+        axis.set_ylabel("simulation − theory (points)")
+        if named:
+            add_legend(figure, axis)
+        legend = f"{_sizes(results)}, ±1 s.e.;  squares: p → ∞"
+        add_title(figure, _title(results, legend))
     return figure
-
-
-def _add_legend(figure: Figure, axis: Axes, width: float) -> None:
-    """A legend below, in as many columns as fit a figure of the given width in inches."""
-    handles, labels = axis.get_legend_handles_labels()
-    if labels:
-        columns = int(13 * width / (max(map(len, labels)) + 8))
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(max(columns, 1), 4))
 
 
 def _axes_of(results: xr.Dataset) -> list[str]:
@@ -148,13 +117,13 @@ def _axes_of(results: xr.Dataset) -> list[str]:
 
 def _sizes(results: xr.Dataset) -> str:
     p = ", ".join(f"{v:g}" for v in results.dimension.values)
-    return f"p = {p}, {results.sizes['data_set']} data sets"
+    counts = results[SIMULATION].count("data_set")
+    least, most = int(counts.min()), int(counts.max())
+    return f"p = {p}, {least if least == most else f'{least} to {most}'} data sets"
 
 
-def _title(results: xr.Dataset, legend: str, width: float) -> str:
-    """Title and legend, in lines that fit a figure of the given width in inches."""
-    lines = [results.attrs.get("title", ""), legend]
-    return "\n".join(textwrap.fill(line, round(11.5 * width)) for line in lines if line)
+def _title(results: xr.Dataset, legend: str) -> str:
+    return f"{results.attrs.get('title', '')}\n{legend}"
 
 
 def _numeric(results: xr.Dataset, name: str) -> bool:
@@ -211,7 +180,7 @@ def _series_style(
 def _draw_panel(axis: Axes, panel: xr.Dataset, x: str, colour: str | None) -> None:
     at, labels = _positions(panel, x)
     count = panel.sizes[colour] if colour else 1
-    mean, error = simulated(panel) if SIMULATION in panel else (None, None)
+    mean, error = mean_and_error(panel) if SIMULATION in panel else (None, None)
     for k in range(count):
         choice: dict[Hashable, int] = {colour: k} if colour else {}
         style = _series_style(panel, choice, k, count)
@@ -223,16 +192,14 @@ def _draw_panel(axis: Axes, panel: xr.Dataset, x: str, colour: str | None) -> No
             continue
         for d, p in enumerate(panel.dimension.values):
             several = panel.sizes["dimension"] > 1
-            axis.errorbar(
+            here = {**choice, "dimension": d}
+            draw_points(
+                axis,
                 at,
-                100 * mean.isel({**choice, "dimension": d}),
-                yerr=100 * error.isel({**choice, "dimension": d}),
-                color=style.colour,
-                marker=MARKERS[d % len(MARKERS)] if several else style.marker,
-                markersize=4,
-                linestyle="none",
-                elinewidth=1,
-                label=", ".join(part for part in (name, f"p = {p}" if several else "") if part),
+                100 * mean.isel(here),
+                100 * error.isel(here),
+                style._replace(marker=MARKERS[d % len(MARKERS)]) if several else style,
+                ", ".join(part for part in (name, f"p = {p}" if several else "") if part),
             )
     if labels is not None:
         axis.set_xticks(at, labels, rotation=30, ha="right")

@@ -1,26 +1,125 @@
-"""Figure 2 of the paper, right column: N/p = 6870/3000, perfect surrogate, biased selection."""
+"""Figure 2 of the paper: perfect surrogate, biased selection; f1 and f2; N/p = 36.9 and 2.29."""
 
-from paper_repro.fraction_figure import Column, FractionFigure, Scale
-from theory import F1, F2, PowerSelection, Problem, SingleIndex, StepLink
+from typing import Any
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from figures import fraction_panels
+from paper_repro.claims import Claim, agreement, agreement_claim, beats, best_scheme_changes
+from paper_repro.reproduction import Grid, Reproduction
+from paper_repro.settings import (
+    ALPHAS,
+    COLUMN_TITLES,
+    FRACTIONS,
+    HIGH_DIMENSION,
+    LABELS,
+    LOW_DIMENSION,
+    RIDGES,
+    full_sample,
+    size,
+)
+from theory import PowerSelection, Problem
+
+AXES: dict[str, Any] = {
+    "labels": list(LABELS),
+    "samples_per_dimension": [LOW_DIMENSION, HIGH_DIMENSION],
+    "ridge": RIDGES,
+    "alpha": ALPHAS,
+    "fraction": FRACTIONS,
+}
 
 
-def _problem(link: StepLink) -> Problem:
-    return Problem(
-        data=SingleIndex(link, signal_norm=5.0),
-        selection=PowerSelection(alpha=0.0, fraction=1.0),
-        ridge=0.01,
-        samples_per_dimension=6870 / 3000,
+def _problem(
+    labels: str, samples_per_dimension: float, ridge: float, alpha: float, fraction: float
+) -> Problem:
+    selection = PowerSelection(alpha, fraction)
+    return full_sample(labels, samples_per_dimension, ridge).replace({"selection": selection})
+
+
+def _grid(full: bool) -> Grid:
+    return Grid.over(
+        AXES,
+        _problem,
+        lambda samples_per_dimension, **_: size(samples_per_dimension, full),
     )
 
 
-FIGURE = FractionFigure(
+def _draw(results: xr.Dataset) -> dict[str, Figure]:
+    return {
+        f"figure-2-{labels}": fraction_panels(
+            results.sel(labels=labels),
+            f"Which samples to keep? {labels} labels, perfect surrogate, biased selection",
+            "samples_per_dimension",
+            COLUMN_TITLES,
+        )
+        for labels in LABELS
+    }
+
+
+def _claims(results: xr.Dataset) -> list[Claim]:
+    def at(
+        labels: str, samples_per_dimension: float, ridge: float, alpha: float, fraction: float
+    ) -> dict[str, object]:
+        values = (labels, samples_per_dimension, ridge, alpha, fraction)
+        return dict(zip(AXES, values, strict=True))
+
+    return [
+        *beats(
+            results,
+            "A subset beats the full sample: at N/p = 2.29, ridge 0.001, f1,"
+            " α = 1 and γ = 0.8 beats γ = 1",
+            at("f1", HIGH_DIMENSION, 0.001, 1.0, 0.8),
+            at("f1", HIGH_DIMENSION, 0.001, 1.0, 1.0),
+        ),
+        *beats(
+            results,
+            "A subset beats the full sample: at N/p = 36.9, ridge 0.01, f2,"
+            " α = 1 and γ = 0.5 beats γ = 1",
+            at("f2", LOW_DIMENSION, 0.01, 1.0, 0.5),
+            at("f2", LOW_DIMENSION, 0.01, 1.0, 1.0),
+        ),
+        *beats(
+            results,
+            "In low dimension hard samples are the ones to keep: at N/p = 36.9, ridge 0.01, f1,"
+            " γ = 0.5, α = 1 beats α = −1",
+            at("f1", LOW_DIMENSION, 0.01, 1.0, 0.5),
+            at("f1", LOW_DIMENSION, 0.01, -1.0, 0.5),
+        ),
+        *beats(
+            results,
+            "In high dimension easy samples are: at N/p = 2.29, ridge 0.01, f1,"
+            " γ = 0.5, α = −1 beats α = 1",
+            at("f1", HIGH_DIMENSION, 0.01, -1.0, 0.5),
+            at("f1", HIGH_DIMENSION, 0.01, 1.0, 0.5),
+        ),
+        *beats(
+            results,
+            "Keeping the hardest can fail: at N/p = 2.29, ridge 0.01, f1,"
+            " γ = 0.2, random selection beats α = 1",
+            at("f1", HIGH_DIMENSION, 0.01, 0.0, 0.2),
+            at("f1", HIGH_DIMENSION, 0.01, 1.0, 0.2),
+        ),
+        *(
+            best_scheme_changes(
+                results.sel(labels=labels, samples_per_dimension=size, ridge=0.01),
+                f"The best exponent depends on the fraction kept: {labels}, N/p = {size:.3g},"
+                " ridge 0.01",
+            )
+            for labels in LABELS
+            for size in (LOW_DIMENSION, HIGH_DIMENSION)
+        ),
+        agreement_claim(results),
+    ]
+
+
+FIGURE = Reproduction(
     name="figure-2",
-    title="Which samples to keep? N/p = 2.29, perfect surrogate, biased selection",
-    shows="f1 and f2 labels: hard samples beat the full sample, or fail badly",
-    columns={
-        "f1": Column("f1: one noisy step", _problem(F1)),
-        "f2": Column("f2: noisier labels away from the boundary", _problem(F2)),
-    },
-    quick=Scale(dimension=400, repeats=10),
-    full=Scale(dimension=3000, repeats=10),
+    title="Figure 2: perfect surrogate, biased selection",
+    shows="hard samples win at N/p = 36.9, easy ones at 2.29; subsets beat the full sample",
+    minutes=(2, 20),
+    grid=_grid,
+    draw=_draw,
+    table=lambda results: agreement(results, ["labels", "samples_per_dimension", "ridge"]),
+    claims=_claims,
 )

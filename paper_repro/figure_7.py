@@ -1,27 +1,119 @@
-"""Figure 7 of the paper, f1: trained surrogates, N/p = 34345/932, biased selection."""
+"""Figure 7 of the paper: trained surrogates, f1, N/p = 36.9, biased selection."""
 
-from paper_repro.fraction_figure import Column, FractionFigure, Scale
-from theory import F1, PowerSelection, Problem, SingleIndex, TrainedSurrogate
+from typing import Any
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from figures import fraction_panels
+from paper_repro.claims import Claim, agreement, agreement_claim, beats, theory_claim
+from paper_repro.reproduction import Grid, Reproduction, Size
+from paper_repro.settings import ALPHAS, FRACTIONS, LOW_DIMENSION, RIDGES, full_sample, size
+from theory import GivenSurrogate, PowerSelection, Problem, TrainedSurrogate
+
+TRAINED = {
+    "weak": TrainedSurrogate(samples_per_dimension=4, ridge=0.037),
+    "strong": TrainedSurrogate(samples_per_dimension=8, ridge=0.01),
+}
+PUBLISHED = {
+    "weak": GivenSurrogate(beta_0=1.82, beta_s=0.95),
+    "strong": GivenSurrogate(beta_0=2.75, beta_s=0.95),
+}
+"""Their coefficients as the paper measured them."""
+
+AXES: dict[str, Any] = {
+    "surrogate": ["weak", "strong"],
+    "coefficients": ["trained", "as published"],
+    "ridge": RIDGES,
+    "alpha": ALPHAS,
+    "fraction": FRACTIONS,
+}
+COLUMN_TITLES = {
+    "weak": "surrogate: 4p labels, ridge 0.037",
+    "strong": "surrogate: 8p labels, ridge 0.01",
+}
 
 
-def _problem(surrogate: TrainedSurrogate) -> Problem:
-    return Problem(
-        data=SingleIndex(F1, signal_norm=5.0),
-        surrogate=surrogate,
-        selection=PowerSelection(alpha=0.0, fraction=1.0),
-        ridge=0.01,
-        samples_per_dimension=34345 / 932,
+def _problem(
+    surrogate: str, coefficients: str, ridge: float, alpha: float, fraction: float
+) -> Problem:
+    return full_sample("f1", LOW_DIMENSION, ridge).replace(
+        {
+            "selection": PowerSelection(alpha, fraction),
+            "surrogate": (TRAINED if coefficients == "trained" else PUBLISHED)[surrogate],
+        }
     )
 
 
-FIGURE = FractionFigure(
+def _size(coefficients: str, full: bool) -> Size | None:
+    return size(LOW_DIMENSION, full) if coefficients == "trained" else None
+
+
+def _grid(full: bool) -> Grid:
+    return Grid.over(AXES, _problem, lambda coefficients, **_: _size(coefficients, full))
+
+
+def _draw(results: xr.Dataset) -> dict[str, Figure]:
+    picture = fraction_panels(
+        results.sel(coefficients="trained"),
+        "Which samples to keep? f1 labels, N/p = 36.9, trained surrogate, biased selection",
+        "surrogate",
+        COLUMN_TITLES,
+        dashed=results.sel(coefficients="as published"),
+        dashed_label="theory with the published β (nearly the same)",
+    )
+    return {"figure-7": picture}
+
+
+def _claims(results: xr.Dataset) -> list[Claim]:
+    trained = results.sel(coefficients="trained")
+    published = results.sel(coefficients="as published")
+    claims = []
+    for name in ("weak", "strong"):
+        chosen = trained.sel(surrogate=name)
+        wanted = PUBLISHED[name]
+        beta = [float(chosen[f"theory_beta_{k}"].values.flat[0]) for k in "0s"]
+        off = max(abs(beta[0] - wanted.beta_0), abs(beta[1] - wanted.beta_s))
+        claims.append(
+            theory_claim(
+                f"The theory predicts the paper's measured β of the {name} surrogate,"
+                f" ({wanted.beta_0:g}, {wanted.beta_s:g}), to within 0.05",
+                off < 0.05,
+                f"predicted ({beta[0]:.3f}, {beta[1]:.3f})",
+                chosen,
+            )
+        )
+    gap = abs(trained.theory_misclassification - published.theory_misclassification)
+    at = trained.surrogate.values, trained.ridge.values
+    claims.append(
+        theory_claim(
+            "Predicted and published β lead to the same errors, within 0.5 points, at all"
+            f" {gap.size} points ({len(at[0])} surrogates, {len(at[1])} ridges)",
+            float(gap.max()) < 0.005,
+            f"largest difference {100 * float(gap.max()):.2f} points",
+            results,
+            "here",
+        )
+    )
+    for ridge, alpha, fraction in ((0.001, 1.0, 0.6), (0.01, 0.5, 0.8)):
+        at_point = {"ridge": ridge, "alpha": alpha, "fraction": fraction}
+        claims += beats(
+            trained.sel(surrogate="strong"),
+            "A subset chosen by a trained surrogate beats the full sample: 8p labels,"
+            f" ridge {ridge:g}, α = {alpha:g}, γ = {fraction:g} against γ = 1",
+            at_point,
+            at_point | {"fraction": 1.0},
+        )
+    return [*claims, agreement_claim(trained)]
+
+
+FIGURE = Reproduction(
     name="figure-7",
-    title="Which samples to keep? f1 labels, N/p = 36.9, trained surrogate, biased selection",
+    title="Figure 7: trained surrogates, f1 labels, biased selection",
     shows="a surrogate trained on 4 or 8 labels per dimension: theory predicts its quality too",
-    columns={
-        "weak": Column("surrogate: N/p = 4, ridge 0.037", _problem(TrainedSurrogate(4, 0.037))),
-        "strong": Column("surrogate: N/p = 8, ridge 0.01", _problem(TrainedSurrogate(8, 0.01))),
-    },
-    quick=Scale(dimension=100, repeats=10),
-    full=Scale(dimension=932, repeats=10),
+    minutes=(1, 8),
+    grid=_grid,
+    draw=_draw,
+    table=lambda results: agreement(results.sel(coefficients="trained"), ["surrogate", "ridge"]),
+    claims=_claims,
 )

@@ -1,30 +1,103 @@
 """The layout of Figure 2 for Gaussian mixtures: balanced, and 20/80 with an intercept."""
 
-from paper_repro.fraction_figure import Column, FractionFigure, Scale
+from typing import Any
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from figures import fraction_panels
+from paper_repro.claims import Claim, agreement, agreement_claim, beats
+from paper_repro.reproduction import Grid, Reproduction, Size
+from paper_repro.settings import ALPHAS, FRACTIONS, RIDGES
 from theory import GaussianMixture, PowerSelection, Problem
 
+SAMPLES_PER_DIMENSION = 3.0
+MIXTURES = {
+    "r = 1, balanced": GaussianMixture(1.0),
+    "r = 1.5, balanced": GaussianMixture(1.5),
+    "r = 1, 20/80, intercept": GaussianMixture(1.0, positive_fraction=0.2),
+    "r = 1.5, 20/80, intercept": GaussianMixture(1.5, positive_fraction=0.2),
+}
+WEIGHTINGS = {"biased": False, "unbiased": True}
+AXES: dict[str, Any] = {
+    "weighting": list(WEIGHTINGS),
+    "mixture": list(MIXTURES),
+    "ridge": RIDGES,
+    "alpha": ALPHAS,
+    "fraction": FRACTIONS,
+}
 
-def _problem(data: GaussianMixture) -> Problem:
+
+def _problem(weighting: str, mixture: str, ridge: float, alpha: float, fraction: float) -> Problem:
+    data = MIXTURES[mixture]
     return Problem(
         data=data,
-        selection=PowerSelection(alpha=0.0, fraction=1.0),
-        ridge=0.01,
-        samples_per_dimension=3.0,
+        selection=PowerSelection(alpha, fraction, reweight=WEIGHTINGS[weighting]),
+        ridge=ridge,
+        samples_per_dimension=SAMPLES_PER_DIMENSION,
         fit_intercept=data.positive_fraction != 0.5,
     )
 
 
-FIGURE = FractionFigure(
+def _grid(full: bool) -> Grid:
+    return Grid.over(AXES, _problem, lambda **_: Size(1000, 10) if full else Size(200, 10))
+
+
+def _draw(results: xr.Dataset) -> dict[str, Figure]:
+    return {
+        f"gaussian-mixture-{weighting}": fraction_panels(
+            results.sel(weighting=weighting),
+            f"Gaussian mixtures, N/p = 3, perfect surrogate, {weighting} selection",
+            "mixture",
+            {name: name for name in MIXTURES},
+        )
+        for weighting in WEIGHTINGS
+    }
+
+
+def _claims(results: xr.Dataset) -> list[Claim]:
+    def at(
+        weighting: str, mixture: str, ridge: float, alpha: float, fraction: float
+    ) -> dict[str, Any]:
+        return dict(zip(AXES, (weighting, mixture, ridge, alpha, fraction), strict=True))
+
+    claims = []
+    for mixture, fraction in (("r = 1, balanced", 0.2), ("r = 1.5, balanced", 0.3)):
+        easy = at("biased", mixture, 0.01, -1.0, fraction)
+        where = f"{mixture}, ridge 0.01, α = −1, γ = {fraction:g}"
+        claims += beats(
+            results,
+            f"Easy samples beat the full sample, without any label noise: {where}",
+            easy,
+            easy | {"fraction": 1.0},
+            "here",
+        )
+        claims += beats(
+            results,
+            f"Reweighting them is worse: {where}",
+            easy,
+            easy | {"weighting": "unbiased"},
+            "here",
+        )
+    for mixture in ("r = 1, 20/80, intercept", "r = 1.5, 20/80, intercept"):
+        claims += beats(
+            results,
+            f"With 20/80 classes easy samples are nearly all of one class: {mixture}, ridge 0.01,"
+            " γ = 0.2: random selection beats α = −1",
+            at("biased", mixture, 0.01, 0.0, 0.2),
+            at("biased", mixture, 0.01, -1.0, 0.2),
+            "here",
+        )
+    return [*claims, agreement_claim(results)]
+
+
+FIGURE = Reproduction(
     name="gaussian-mixture",
-    title="Gaussian mixtures, N/p = 3, perfect surrogate, biased selection",
-    shows="balanced classes, and 20/80 classes with 10% of the labels flipped",
-    columns={
-        "balanced": Column("balanced, r = 1.5", _problem(GaussianMixture(1.5))),
-        "unbalanced": Column(
-            "20/80, r = 1, 10% labels flipped, intercept",
-            _problem(GaussianMixture(1.0, positive_fraction=0.2, label_noise=0.1)),
-        ),
-    },
-    quick=Scale(dimension=400, repeats=10),
-    full=Scale(dimension=2000, repeats=10),
+    title="Gaussian mixtures, biased and unbiased selection",
+    shows="the layout of Figure 2 for r = 1 and 1.5, balanced and 20/80, both weightings",
+    minutes=(2, 12),
+    grid=_grid,
+    draw=_draw,
+    table=lambda results: agreement(results, ["weighting", "mixture", "ridge"]),
+    claims=_claims,
 )

@@ -4,29 +4,46 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
 from figures.style import save_figure
+from simulate.compare import mean_and_error
 from simulate.files import describe_environment, write_dataset, write_json, write_whole
+from simulate.task import MEASURED
 
 
 def write_results(
-    directory: Path, name: str, results: xr.Dataset, figure: Figure, manifest: Mapping[str, Any]
+    directory: Path, name: str, results: xr.Dataset, manifest: Mapping[str, Any]
 ) -> list[Path]:
-    """Write NAME.nc, NAME.csv, NAME.png, NAME.pdf and, last, manifest.json; returns their paths."""
-    table = results.to_dataframe().reset_index()
+    """Write NAME.nc, NAME.csv (see ``point_table``) and manifest.json; returns their paths."""
     base = directory / name
+    table = point_table(results)
     write_dataset(base.with_suffix(".nc"), results)
     write_whole(base.with_suffix(".csv"), lambda path: table.to_csv(path, index=False))
-    pictures = save_figure(figure, base)
     write_json(directory / "manifest.json", manifest)
+    return [base.with_suffix(".nc"), base.with_suffix(".csv"), directory / "manifest.json"]
+
+
+def write_pictures(directory: Path, pictures: Mapping[str, Figure]) -> list[Path]:
+    """Write every picture as PNG and PDF; returns their paths."""
     return [
-        base.with_suffix(".nc"),
-        base.with_suffix(".csv"),
-        *pictures,
-        directory / "manifest.json",
+        path
+        for name, picture in pictures.items()
+        for path in save_figure(picture, directory / name)
     ]
+
+
+def point_table(results: xr.Dataset) -> pd.DataFrame:
+    """One row per point; simulated quantities as mean and standard error over data sets."""
+    points = results.drop_dims("data_set", errors="ignore")
+    if "simulation_converged" in results:
+        for name in MEASURED:
+            mean, error = mean_and_error(results, name)
+            points[f"simulation_{name}"] = mean
+            points[f"simulation_{name}_standard_error"] = error
+    return points.to_dataframe().reset_index()
 
 
 def describe_run(seed: int, wall_seconds: float, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from figures import z_score_plot
-from paper_repro.results import describe_run, write_results
+from paper_repro.results import describe_run, write_pictures, write_results
 from simulate import Estimate, estimate_all
 from theory import (
     F1,
@@ -145,7 +145,8 @@ def validate(
     )
     settings = {"dimension": dimension, "data_sets": repeats, "problems": len(drawn)}
     manifest = describe_run(0, time.perf_counter() - began, settings)
-    return results, write_results(directory, NAME, results, figure, manifest)
+    files = write_results(directory, NAME, results, manifest)
+    return results, [*files, *write_pictures(directory, {NAME: figure})]
 
 
 def _both(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -89,6 +90,19 @@ def _agreement(
         limit=limit,
         limit_z=(limit.mean - predicted) / limit.standard_error,
     )
+
+
+def mean_and_error(
+    results: xr.Dataset, quantity: str = "misclassification"
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Mean of a simulated quantity over data sets, of fits that converged, and standard error.
+
+    results: with simulation_* over data_set and any other dimensions, as a run leaves them.
+    """
+    values = results[f"simulation_{quantity}"].where(results.simulation_converged == 1)
+    count = values.count("data_set")
+    error = values.std("data_set", ddof=1) / np.sqrt(count.where(count > 1))
+    return values.mean("data_set"), error
 
 
 def normal_deviates(z: Array, repeats: NDArray[np.int_]) -> Array:

@@ -56,6 +56,11 @@ class ProgressReport:
         self._predictions = predictions
         return self
 
+    def predicting(self, done: int, total: int) -> None:
+        """Say how many of the predictions of a large grid are made."""
+        if not self._quiet and total > 1000:
+            self._console.print(f"{done} of {total} predictions")
+
     def begin(self, plan: Plan, finished: Mapping[Task, Array]) -> None:
         self._total, self._done = len(plan.tasks), len(finished)
         self._cost_left = sum(cost(task) for task in plan.tasks if task not in finished)

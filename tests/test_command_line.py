@@ -50,6 +50,8 @@ def test_predict_prints_a_table_for_steps_and_top_selection() -> None:
         (["predict", *POINT, "--signal-norm", "big"], "--signal-norm"),
         (["predict", "--fraction", "0.5"], "Missing option"),
         (["reproduce", "figure-99"], "figure-99"),
+        (["reproduce"], "figure = None"),
+        (["reproduce", "top-k-failure", "--from-results", "--output", "nowhere"], "nowhere"),
         (["reproduce", "figure-2", "--output", "/dev/null"], "/dev/null"),
     ],
 )

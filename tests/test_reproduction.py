@@ -1,19 +1,28 @@
-"""Figure 2 at a small size: files, picture, and results that are whole or absent."""
+"""Figures at a small size: files, pictures, verdicts, and results that are whole or absent."""
 
+import dataclasses
 import json
+import zlib
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
-from figures import fraction_panels
-from paper_repro import figure_2, validation
-from paper_repro.fraction_figure import Scale, agreement
+from paper_repro import beats_full_sample, figure_2, validation
+from paper_repro.catalogue import REPRODUCTIONS
+from paper_repro.compute import compute
+from paper_repro.reproduce import load_results, reproduce
+from paper_repro.reproduction import Grid, Reproduction, Size
+from simulate import Plan
 from simulate.files import write_whole
+from simulate.task import COLUMNS
 from theory import (
     F1,
     LogisticLoss,
@@ -21,31 +30,41 @@ from theory import (
     Prediction,
     Problem,
     SingleIndex,
+    Status,
     predict,
     predict_all,
 )
 
-SMALL = Scale(dimension=20, repeats=2)
+
+def small(reproduction: Reproduction) -> Reproduction:
+    """The same figure with simulations that take no time."""
+
+    def grid(full: bool) -> Grid:
+        whole = reproduction.grid(full)
+        return dataclasses.replace(whole, sizes=[s and Size(20, 2) for s in whole.sizes])
+
+    return dataclasses.replace(reproduction, grid=grid)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, xr.Dataset]:
     directory = tmp_path_factory.mktemp("figure-2")
-    results, files = figure_2.FIGURE.reproduce(directory, SMALL, seed=3)
-    kept = "simulation-p20-x2-seed3"
+    results, files = reproduce(small(figure_2.FIGURE), directory, full=False, seed=3)
+    kept = "simulation-quick-p20-x2-seed3"
     assert {f.name for f in files} | {kept} == {f.name for f in directory.iterdir()}
     return directory, results
 
 
 def test_files_hold_the_same_numbers(run: tuple[Path, xr.Dataset]) -> None:
     directory, results = run
-    with xr.open_dataset(directory / "figure-2.nc", engine="h5netcdf") as stored:
-        xr.testing.assert_identical(stored.load(), results)
+    stored = load_results(figure_2.FIGURE, directory)
+    xr.testing.assert_identical(stored, results)
     lines = (directory / "figure-2.csv").read_text().splitlines()
-    assert len(lines) == 1 + 330
+    assert len(lines) == 1 + 660
+    assert "simulation_misclassification_standard_error" in lines[0]
     manifest = json.loads((directory / "manifest.json").read_text())
     assert manifest["seed"] == 3
-    assert manifest["settings"]["samples"] == 46
+    assert manifest["pictures"] == ["figure-2-f1", "figure-2-f2"]
     assert "jax" in manifest["versions"]
 
 
@@ -53,21 +72,24 @@ def test_results_are_the_theory_and_a_full_simulation(run: tuple[Path, xr.Datase
     _, results = run
     assert (results.theory_status == "CONVERGED").all()
     assert np.isfinite(results.simulation_misclassification).all()
-    assert results.simulation_failed_fits.sum() == 0
-    point = results.sel(column="f1", ridge=0.01, alpha=0.5, fraction=0.3)
+    assert (results.simulation_converged == 1).all()
+    assert results.repeated.sum() == 4 * 12  # the full sample, of 4 exponents more
+    point = results.sel(labels="f1", ridge=0.01, alpha=0.5, fraction=0.3)
+    point = point.sel(samples_per_dimension=6870 / 3000)
     problem = Problem(SingleIndex(F1, 5.0), PowerSelection(0.5, 0.3), 0.01, 6870 / 3000)
     assert float(point.theory_misclassification) == predict(problem).misclassification
-    rows = agreement(results)
-    assert [(model, ridge) for model, ridge, *_ in rows] == [
-        (model, ridge) for model in ("f1", "f2") for ridge in (0.1, 0.01, 0.001)
-    ]
-    assert all(points == 51 for _, _, points, _, _ in rows)
+    assert int(point.simulation_samples) == 46
 
 
-def test_picture_shows_lines_and_points_without_overlap(run: tuple[Path, xr.Dataset]) -> None:
+def test_theory_claims_of_figure_2_hold(run: tuple[Path, xr.Dataset]) -> None:
+    claims = [c for c in figure_2.FIGURE.claims(run[1]) if c.basis.startswith("theory")]
+    assert len(claims) >= 9
+    assert all(claim.holds for claim in claims), [c for c in claims if not c.holds]
+
+
+def test_picture_shows_lines_and_points(run: tuple[Path, xr.Dataset]) -> None:
     _, results = run
-    figure = fraction_panels(results, "title", {"f1": "first", "f2": "second"})
-    figure.canvas.draw()
+    figure = figure_2.FIGURE.draw(results)["figure-2-f1"]
     assert len(figure.axes) == 6
     panel = figure.axes[0]
     curves = [
@@ -76,19 +98,71 @@ def test_picture_shows_lines_and_points_without_overlap(run: tuple[Path, xr.Data
         if np.size(line.get_xdata()) == 11 and line.get_linestyle() == "-"
     ]
     assert len(curves) == 5
-    expected = results.theory_misclassification.sel(column="f1", ridge=0.1, alpha=-1.0)
+    expected = results.theory_misclassification.isel(samples_per_dimension=0)
+    expected = expected.sel(labels="f1", ridge=0.1, alpha=-1.0)
     np.testing.assert_allclose(np.asarray(curves[0].get_ydata()), 100 * expected)
     assert len(panel.containers) == 5  # error bars
+    plt.close("all")
+
+
+def invented_predictions(problems: Iterable[Problem]) -> list[Prediction]:
+    """Arbitrary but reproducible numbers, for what only arranges and draws them."""
+    answers = []
+    for problem in problems:
+        draws = np.random.default_rng(zlib.crc32(repr(problem).encode())).uniform(size=10)
+        names = [field.name for field in dataclasses.fields(Prediction)]
+        numbers: dict[str, Any] = dict(zip(names, draws, strict=False))
+        numbers["misclassification"] = 0.1 + 0.3 * draws[0]
+        answers.append(Prediction(**numbers, residual=1e-14, status=Status.CONVERGED))
+    return answers
+
+
+def invented_run(plan: Plan, *_: Any) -> np.ndarray:
+    shape = (len(plan.dimensions), len(plan.problems), plan.repeats, len(COLUMNS))
+    values = np.random.default_rng(plan.seed).uniform(0.1, 0.4, shape)
+    values[..., COLUMNS.index("converged")] = 1
+    return values
+
+
+@pytest.mark.parametrize("name", REPRODUCTIONS)
+def test_every_figure_draws_tabulates_and_claims_from_its_grid(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With invented numbers: they cannot all hold, and nothing overlaps or leaves the page."""
+    monkeypatch.setattr("paper_repro.compute.predict_all", invented_predictions)
+    monkeypatch.setattr("paper_repro.compute.run", invented_run)
+
+    def untuned(problems: Iterable[Problem], *_: float) -> list[tuple[Problem, Prediction]]:
+        return [(problem, invented_predictions([problem])[0]) for problem in problems]
+
+    monkeypatch.setattr(beats_full_sample, "tune_ridge", untuned)
+    reproduction = REPRODUCTIONS[name]
+    for full in (False, True):
+        results = compute(reproduction, full)
+    assert not reproduction.table(results).empty
+    claims = reproduction.claims(results)
+    assert len(claims) >= 2
+    assert not all(claim.holds for claim in claims)
+    pictures = reproduction.draw(results)
+    assert next(iter(pictures)).startswith(name)
+    for picture in pictures.values():
+        assert_nothing_overlaps(picture)
+    plt.close("all")
+
+
+def assert_nothing_overlaps(figure: Figure) -> None:
+    figure.canvas.draw()
     boxes = [axis.get_tightbbox() for axis in figure.axes]
+    boxes += [legend.get_window_extent() for legend in figure.legends]
+    title = figure.texts[0].get_window_extent()
     frame = figure.bbox
-    for i, box in enumerate(boxes):
+    for i, box in enumerate([*boxes, title]):
         assert box is not None
         assert frame.x0 <= box.x0
         assert box.x1 <= frame.x1
         assert frame.y0 <= box.y0
         assert box.y1 <= frame.y1
-        assert not any(box.overlaps(other) for other in boxes[i + 1 :] if other is not None)
-    plt.close(figure)
+        assert not any(box.overlaps(other) for other in [*boxes, title][i + 1 :] if other)
 
 
 def test_interrupted_writing_leaves_the_old_file(tmp_path: Path) -> None:

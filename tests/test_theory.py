@@ -13,7 +13,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from paper_repro import figure_2
-from paper_repro.fraction_figure import AXES
+from paper_repro.settings import ALPHAS, FRACTIONS, HIGH_DIMENSION, RIDGES
 from tests.problems import BOTH_LINKS, DELTA, power_problem
 from theory import (
     F1,
@@ -42,7 +42,12 @@ from theory.prediction import score_of
 from theory.selection import Selection
 from theory.sweep import grid
 
-FIGURE_2 = figure_2.FIGURE.problems
+AXES = {"ridge": RIDGES, "selection.alpha": ALPHAS, "selection.fraction": FRACTIONS}
+FIGURE_2 = [
+    problem
+    for problem in figure_2.FIGURE.grid(False).problems
+    if problem.samples_per_dimension == HIGH_DIMENSION
+]
 
 
 def assert_same(a: Prediction, b: Prediction, tolerance: float = 1e-9) -> None:

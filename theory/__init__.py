@@ -26,6 +26,7 @@ from theory.selection import (
 from theory.solver import Status
 from theory.surrogate import GivenSurrogate, PerfectSurrogate, TrainedSurrogate
 from theory.sweep import sweep
+from theory.tuning import tune_ridge
 
 __all__ = [
     "F1",
@@ -58,4 +59,5 @@ __all__ = [
     "predict",
     "predict_all",
     "sweep",
+    "tune_ridge",
 ]

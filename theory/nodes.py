@@ -1,5 +1,6 @@
 """From a problem to the weighted, labelled nodes that the equations' expectations sum over."""
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -117,6 +118,7 @@ def _plane_rule(
 
     For every h, the kinks of the inclusion probability are panel edges in G_s. Integrated over G_s
     it is smooth in h, but over a width beta_s/|beta_0|: if that is small, it needs edges too.
+    In G_s it varies over a width 1/beta_s, which asks for as many times more panels.
     """
     edges_in_h: list[float] = []
     if score.beta_s < SHARP_SCORE * abs(score.beta_0):
@@ -129,7 +131,8 @@ def _plane_rule(
     )
     kinks = np.array(rule.kinks)
     in_plane = (kinks - score.beta_0 * h[:, None] - score.intercept) / score.beta_s
-    edges = _bisected_edges(in_plane, quadrature.plane_panels)
+    panels = quadrature.plane_panels * max(1, math.ceil(score.beta_s))
+    edges = _bisected_edges(in_plane, panels)
     unit_nodes, unit_weights = gauss_legendre(quadrature.plane_order)
     widths = np.diff(edges, axis=1)[:, :, None]
     g = edges[:, :-1, None] + widths * unit_nodes

@@ -38,7 +38,7 @@ class Quadrature:
     order: Gauss-Legendre nodes per panel (>= 2); doubling it doubles all nodes.
     feature_panels: panels over the informative feature h (>= 1).
     plane_order, plane_panels: nodes per panel (>= 2) over h and G_s, and panels over G_s for every
-        h (>= 1), with imperfect surrogates.
+        h and every unit of beta_s (>= 1), with imperfect surrogates.
     table_panels: panels of the interpolation in z_0 that replaces many integrals over G (>= 1).
     noise_panel_width: width (> 0) of a panel over the noise, in units of the margin
         z = z_0 + alpha_perp G; panels over G are never wider than `MAX_NOISE_WIDTH`.

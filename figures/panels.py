@@ -1,0 +1,131 @@
+"""Parts that figures share: grids of panels, curves with points, differences, legends, captions."""
+
+import textwrap
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from figures.style import SchemeStyle
+from simulate.compare import mean_and_error
+
+CHARACTERS_PER_INCH = 11.5
+"""Of a title, so that its lines fit the figure."""
+
+
+def panel_grid(
+    rows: int,
+    columns: int,
+    title: str,
+    panel: tuple[float, float] = (3.9, 2.6),
+    share_y: Any = "col",
+) -> tuple[Figure, NDArray[Any]]:
+    """A figure of panels, each of the given width and height in inches, under a title."""
+    width = panel[0] * columns + 0.6
+    height = panel[1] * rows + 0.8 + 0.3 * (title.count("\n") + 1)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(width, height),
+        sharex=True,
+        sharey=share_y,
+        squeeze=False,
+        layout="constrained",
+    )
+    add_title(figure, title)
+    return figure, axes
+
+
+def add_title(figure: Figure, title: str) -> None:
+    """A title over the whole figure, in lines that fit."""
+    width = round(CHARACTERS_PER_INCH * figure.get_figwidth())
+    lines = [textwrap.fill(line, width) for line in title.splitlines() if line]
+    figure.suptitle("\n".join(lines), fontsize=11)
+
+
+def draw_curve(
+    axis: Axes,
+    x: Any,
+    curve: xr.Dataset,
+    style: SchemeStyle,
+    line: str = "-",
+    label: str | None = None,
+) -> None:
+    """Misclassification in percent: theory as a line, simulated points with one standard error.
+
+    curve: theory_misclassification along x, and simulation_* along x and data_set if simulated.
+    """
+    label = style.label if label is None else label
+    drawn = curve.get("simulation_dimension", xr.DataArray(0)) > 0
+    simulated = bool(drawn.any())
+    y = 100 * curve.theory_misclassification
+    axis.plot(x, y, line, color=style.colour, label=None if simulated else label)
+    if simulated:
+        mean, error = mean_and_error(curve)
+        draw_points(axis, x, 100 * mean, 100 * error, style, label)
+
+
+def difference(results: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
+    """Misclassification minus that of a reference, data set by data set where simulated."""
+    gap = xr.Dataset(
+        {
+            "theory_misclassification": results.theory_misclassification
+            - reference.theory_misclassification
+        }
+    )
+    if "simulation_dimension" not in results:
+        return gap
+    both = (results.simulation_converged == 1) & (reference.simulation_converged == 1)
+    return gap.assign(
+        simulation_misclassification=results.simulation_misclassification
+        - reference.simulation_misclassification,
+        simulation_converged=both.astype(float),
+        simulation_dimension=results.simulation_dimension,
+        simulation_samples=results.simulation_samples,
+    )
+
+
+def draw_points(
+    axis: Axes, x: Any, mean: Any, error: Any, style: SchemeStyle, label: str | None = None
+) -> None:
+    """Points with error bars."""
+    axis.errorbar(
+        x,
+        mean,
+        yerr=error,
+        color=style.colour,
+        marker=style.marker,
+        markersize=4,
+        linestyle="none",
+        elinewidth=1,
+        label=label,
+    )
+
+
+def add_legend(figure: Figure, axis: Axes, most: int = 4) -> None:
+    """A legend below the figure, in as many columns as fit."""
+    handles, labels = axis.get_legend_handles_labels()
+    if labels:
+        columns = int(13 * figure.get_figwidth() / (max(map(len, labels)) + 8))
+        count = min(max(columns, 1), most)
+        figure.legend(handles, labels, loc="outside lower center", ncols=count)
+
+
+def caption(results: xr.Dataset) -> str:
+    """What lines and points are, and the sizes of the simulation, in words."""
+    if "simulation_dimension" not in results:
+        return "theory"
+    found = np.stack([results.simulation_dimension, results.simulation_samples], axis=-1)
+    pairs = sorted({(int(p), int(n)) for p, n in found.reshape(-1, 2) if p})
+    p = sorted({p for p, _ in pairs})
+    sizes = f"p = {', '.join(map(str, p))}"
+    if len(pairs) <= 3:
+        sizes = "; ".join(f"p = {p}, N = {n}" for p, n in pairs)
+    counts = results.simulation_converged.notnull().sum("data_set")
+    least, most = int(counts.where(counts > 0).min()), int(counts.max())
+    sets = f"{least}" if least == most else f"{least} to {most}"
+    return f"lines: theory;  points: simulation ({sizes}; {sets} data sets), ±1 s.e."

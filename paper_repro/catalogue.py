@@ -1,0 +1,29 @@
+"""Every figure that can be reproduced, by name, in the order of the report."""
+
+from paper_repro import (
+    beats_full_sample,
+    figure_2,
+    figure_7,
+    finite_size,
+    gaussian_mixture,
+    hard_vs_easy,
+    top_k,
+    unbiased,
+    weak_vs_strong,
+)
+from paper_repro.reproduction import Reproduction
+
+REPRODUCTIONS: dict[str, Reproduction] = {
+    module.FIGURE.name: module.FIGURE
+    for module in (
+        figure_2,
+        figure_7,
+        unbiased,
+        hard_vs_easy,
+        beats_full_sample,
+        weak_vs_strong,
+        top_k,
+        finite_size,
+        gaussian_mixture,
+    )
+}

@@ -1,0 +1,187 @@
+"""Which exponent wins: hard samples in low dimension, easy ones in high dimension."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from figures import (
+    POWER_STYLES,
+    add_legend,
+    caption,
+    difference,
+    draw_curve,
+    figure_style,
+    panel_grid,
+    winner_legend,
+    winner_map,
+)
+from paper_repro.claims import Claim, agreement_claim, beats, theory_claim
+from paper_repro.reproduction import Grid, Reproduction, Size
+from paper_repro.settings import ALPHAS, full_sample
+from theory import PowerSelection, Problem
+
+CUT = 0.3
+"""The fraction at which simulations check the theory along N/p."""
+
+AXES: dict[str, Any] = {
+    "labels": ["f1", "f2"],
+    "samples_per_dimension": [1.0, 1.5, 2.2, 3.3, 5.0, 7.5, 11.0, 17.0, 25.0, 37.0, 55.0, 80.0],
+    "fraction": [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+    "alpha": ALPHAS,
+}
+
+
+def _problem(labels: str, samples_per_dimension: float, fraction: float, alpha: float) -> Problem:
+    selection = PowerSelection(alpha, fraction)
+    return full_sample(labels, samples_per_dimension).replace({"selection": selection})
+
+
+def _size(samples_per_dimension: float, fraction: float, full: bool) -> Size | None:
+    if fraction != CUT or samples_per_dimension not in AXES["samples_per_dimension"][1::2]:
+        return None
+    return Size(1000 if full else 200, 20)
+
+
+def _grid(full: bool) -> Grid:
+    return Grid.over(
+        AXES,
+        _problem,
+        lambda samples_per_dimension, fraction, **_: _size(samples_per_dimension, fraction, full),
+    )
+
+
+def _draw(results: xr.Dataset) -> dict[str, Figure]:
+    return {"hard-vs-easy": _map(results), "hard-vs-easy-cut": _cut(results)}
+
+
+def _map(results: xr.Dataset) -> Figure:
+    styles = [POWER_STYLES[alpha] for alpha in ALPHAS]
+    with figure_style():
+        figure, axes = panel_grid(
+            1,
+            results.sizes["labels"],
+            "Which exponent wins? Hard samples at large N/p and fraction, easy ones elsewhere\n"
+            "theory, perfect surrogate, biased selection, ridge λ = 0.01",
+            panel=(4.2, 3.6),
+        )
+        for axis, labels in zip(axes[0], results.labels.values, strict=True):
+            error = results.theory_misclassification.sel(labels=labels)
+            winners = error.argmin("alpha").transpose("samples_per_dimension", "fraction")
+            x, y = 100 * results.fraction.values, results.samples_per_dimension.values
+            winner_map(axis, x, y, winners.values, styles)
+            axis.set_yscale("log")
+            axis.set_yticks([1, 3, 10, 30, 80], ["1", "3", "10", "30", "80"])
+            axis.set_yticks([], minor=True)
+            axis.set_title(f"{labels} labels")
+            axis.set_xlabel("fraction of the pool kept, n/N (%)")
+        axes[0, 0].set_ylabel("samples per dimension N/p")
+        winner_legend(figure, styles)
+    return figure
+
+
+def _cut(results: xr.Dataset) -> Figure:
+    at_cut = results.sel(fraction=CUT)
+    gap = difference(at_cut, at_cut.sel(alpha=0.0))
+    with figure_style():
+        figure, axes = panel_grid(
+            1,
+            results.sizes["labels"],
+            f"The sign flip along the cut γ = {CUT:g}: hard samples turn from worst to best\n"
+            f"ridge λ = 0.01;  {caption(gap)}",
+            panel=(4.2, 3.4),
+            share_y=False,
+        )
+        for axis, labels in zip(axes[0], results.labels.values, strict=True):
+            axis.axhline(0, color="#777777", linewidth=1, linestyle=":")
+            for alpha in ALPHAS:
+                if alpha != 0:
+                    curve = gap.sel(labels=labels, alpha=alpha)
+                    draw_curve(axis, gap.samples_per_dimension, curve, POWER_STYLES[alpha])
+            axis.set_xscale("log")
+            axis.set_xticks([1, 3, 10, 30, 80], ["1", "3", "10", "30", "80"])
+            axis.set_xticks([], minor=True)
+            axis.set_title(f"{labels} labels")
+            axis.set_xlabel("samples per dimension N/p")
+        axes[0, 0].set_ylabel("misclassification, minus that of\nrandom selection (points)")
+        add_legend(figure, axes[0, 0])
+    return figure
+
+
+def _table(results: xr.Dataset) -> pd.DataFrame:
+    """The winning exponent by N/p (rows) and fraction (columns)."""
+    error = results.theory_misclassification
+    winners = error.alpha[error.argmin("alpha")].drop_vars("alpha").rename("winner")
+    table = pd.DataFrame(winners.to_dataframe().winner.unstack("fraction"))
+    return table.rename(columns=lambda fraction: f"γ = {fraction:g}").reset_index()
+
+
+def _claims(results: xr.Dataset) -> list[Claim]:
+    claims = []
+    hard, easy = results.sel(alpha=[0.5, 1.0]), results.sel(alpha=[-0.5, -1.0])
+    gap = hard.theory_misclassification.min("alpha") - easy.theory_misclassification.min("alpha")
+    for labels in results.labels.values:
+        for fraction in (CUT, 0.7):
+            column = gap.sel(labels=labels, fraction=fraction)
+            flips = np.flatnonzero(np.diff(np.sign(column)))
+            bounds = [
+                f"{results.samples_per_dimension.values[k + i]:g}" for k in flips for i in (0, 1)
+            ]
+            claims.append(
+                theory_claim(
+                    f"Easy samples win in high dimension and hard ones in low dimension, with one"
+                    f" change: {labels}, γ = {fraction:g}, ridge 0.01",
+                    len(flips) == 1 and float(column[0]) > 0 > float(column[-1]),
+                    f"hard − easy from {100 * float(column[0]):+.2f} to"
+                    f" {100 * float(column[-1]):+.2f} points; sign change between N/p ="
+                    f" {' and '.join(bounds)}",
+                    results.sel(labels=labels, fraction=fraction),
+                )
+            )
+        for size, better, worse in ((1.5, -1.0, 1.0), (80.0, 1.0, -1.0)):
+            claims += beats(
+                results.sel(labels=labels, samples_per_dimension=size, fraction=CUT),
+                f"{labels}, N/p = {size:g}, γ = {CUT:g}, ridge 0.01:"
+                f" α = {better:g} beats α = {worse:g}".replace("-", "−"),
+                {"alpha": better},
+                {"alpha": worse},
+            )
+    random = results.theory_misclassification.sel(alpha=0.0)
+    broad = (hard.theory_misclassification.min("alpha") - random).sel(
+        samples_per_dimension=slice(11.0, None), fraction=slice(0.3, None)
+    )
+    claims.append(
+        theory_claim(
+            "Uncertainty works broadly: at N/p ≥ 11 and γ ≥ 0.3 a hard exponent (0.5 or 1) beats"
+            " random selection everywhere, for f1 and f2",
+            float(broad.max()) < 0,
+            f"hard − random between {100 * float(broad.min()):.2f} and"
+            f" {100 * float(broad.max()):.2f} points",
+            hard,
+        )
+    )
+    few = gap.sel(fraction=0.05)
+    claims.append(
+        theory_claim(
+            "Where only 5 % is kept, easy samples win at every N/p up to 80, for f1 and f2",
+            float(few.min()) > 0,
+            f"hard − easy is at least {100 * float(few.min()):.2f} points",
+            results.sel(fraction=0.05),
+            "here",
+        )
+    )
+    return [*claims, agreement_claim(results)]
+
+
+FIGURE = Reproduction(
+    name="hard-vs-easy",
+    title="Hard or easy samples? The exponent that wins",
+    shows="the sign flip between low and high dimension, as a map over N/p and fraction",
+    minutes=(1, 5),
+    grid=_grid,
+    draw=_draw,
+    table=_table,
+    claims=_claims,
+)

@@ -1,0 +1,61 @@
+"""Reproduce a figure into a directory: results first, then pictures from them."""
+
+import json
+import time
+from concurrent.futures import Executor
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import xarray as xr
+
+from paper_repro.compute import Report, compute
+from paper_repro.reproduction import Reproduction
+from paper_repro.results import describe_run, write_pictures, write_results
+from simulate.files import write_json
+
+
+def reproduce(
+    reproduction: Reproduction,
+    directory: Path,
+    full: bool,
+    seed: int = 0,
+    executor: Executor | None = None,
+    report: Report | None = None,
+) -> tuple[xr.Dataset, list[Path]]:
+    """Compute a figure, write its results and draw it; returns the results and the files.
+
+    Finished tasks are kept in the directory: the same call again goes on where it was stopped.
+    """
+    began = time.perf_counter()
+    results = compute(reproduction, full, seed, directory, executor, report)
+    manifest = describe_run(
+        seed, time.perf_counter() - began, {"figure": reproduction.name, "scale": results.scale}
+    )
+    files = write_results(directory, reproduction.name, results, manifest)
+    return results, [*files, *draw(reproduction, directory, results)]
+
+
+def load_results(reproduction: Reproduction, directory: Path) -> xr.Dataset:
+    """Results as ``reproduce`` wrote them; FileNotFoundError if it has not."""
+    path = directory / f"{reproduction.name}.nc"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} does not exist: run dataselect reproduce {reproduction.name} first"
+        )
+    return xr.load_dataset(path, engine="h5netcdf")
+
+
+def draw(reproduction: Reproduction, directory: Path, results: xr.Dataset) -> list[Path]:
+    """Draw the figure's pictures from its results, as PNG and PDF; returns the files.
+
+    The manifest names the pictures, in their order.
+    """
+    pictures = reproduction.draw(results)
+    try:
+        files = write_pictures(directory, pictures)
+    finally:
+        for picture in pictures.values():
+            plt.close(picture)
+    path = directory / "manifest.json"
+    write_json(path, {**json.loads(path.read_text()), "pictures": list(pictures)})
+    return files

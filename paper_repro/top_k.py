@@ -1,0 +1,146 @@
+"""Keeping only the hardest samples: where it fails, against power selection and random."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from figures import (
+    POWER_STYLES,
+    TOP_STYLES,
+    add_legend,
+    caption,
+    draw_curve,
+    figure_style,
+    panel_grid,
+)
+from paper_repro.claims import Claim, agreement, agreement_claim, beats, theory_claim
+from paper_repro.reproduction import Grid, Reproduction
+from paper_repro.settings import (
+    COLUMN_TITLES,
+    FRACTIONS,
+    HIGH_DIMENSION,
+    LABELS,
+    LOW_DIMENSION,
+    full_sample,
+    size,
+)
+from theory import PowerSelection, Problem, RandomSelection, TopSelection
+
+SCHEMES: dict[str, Callable[[float], Any]] = {
+    "only easiest": lambda fraction: TopSelection("easy", fraction),
+    "α = −1": lambda fraction: PowerSelection(-1.0, fraction),
+    "random": RandomSelection,
+    "α = 1": lambda fraction: PowerSelection(1.0, fraction),
+    "only hardest": lambda fraction: TopSelection("hard", fraction),
+}
+STYLES = {
+    "only easiest": TOP_STYLES["easy"],
+    "α = −1": POWER_STYLES[-1.0],
+    "random": POWER_STYLES[0.0],
+    "α = 1": POWER_STYLES[1.0],
+    "only hardest": TOP_STYLES["hard"],
+}
+AXES: dict[str, Any] = {
+    "labels": list(LABELS),
+    "samples_per_dimension": [LOW_DIMENSION, HIGH_DIMENSION],
+    "scheme": list(SCHEMES),
+    "fraction": FRACTIONS,
+}
+
+
+def _problem(labels: str, samples_per_dimension: float, scheme: str, fraction: float) -> Problem:
+    selection = SCHEMES[scheme](fraction)
+    return full_sample(labels, samples_per_dimension).replace({"selection": selection})
+
+
+def _grid(full: bool) -> Grid:
+    return Grid.over(
+        AXES, _problem, lambda samples_per_dimension, **_: size(samples_per_dimension, full)
+    )
+
+
+def _draw(results: xr.Dataset) -> dict[str, Figure]:
+    with figure_style():
+        figure, axes = panel_grid(
+            results.sizes["labels"],
+            results.sizes["samples_per_dimension"],
+            "Keeping only the hardest fails where little is kept, and wins where much is\n"
+            f"perfect surrogate, biased selection, ridge λ = 0.01\n{caption(results)}",
+            panel=(4.2, 2.8),
+            share_y=False,
+        )
+        for i, labels in enumerate(results.labels.values):
+            for j, size_ in enumerate(results.samples_per_dimension.values):
+                axis = axes[i, j]
+                panel = results.sel(labels=labels, samples_per_dimension=size_)
+                full = 100 * float(panel.theory_misclassification.sel(fraction=1.0)[0])
+                axis.axhline(full, color="#777777", linewidth=1, linestyle=":", label="full sample")
+                for scheme, style in STYLES.items():
+                    draw_curve(axis, 100 * panel.fraction, panel.sel(scheme=scheme), style)
+                axis.set_title(f"{labels} labels, {COLUMN_TITLES[size_]}")
+            axes[i, 0].set_ylabel("test misclassification (%)")
+        for axis in axes[-1]:
+            axis.set_xlabel("fraction of the pool kept, n/N (%)")
+        add_legend(figure, axes[0, 0])
+    return {"top-k-failure": figure}
+
+
+def _claims(results: xr.Dataset) -> list[Claim]:
+    claims = []
+    for labels, size_, fraction, other in (
+        ("f1", HIGH_DIMENSION, 0.3, "random"),
+        ("f1", HIGH_DIMENSION, 0.3, "α = 1"),
+        ("f1", LOW_DIMENSION, 0.1, "random"),
+        ("f1", LOW_DIMENSION, 0.1, "α = 1"),
+        ("f2", HIGH_DIMENSION, 0.3, "random"),
+    ):
+        claims += beats(
+            results.sel(labels=labels, samples_per_dimension=size_, fraction=fraction),
+            f"Keeping only the hardest fails: {labels}, N/p = {size_:.3g}, ridge 0.01,"
+            f" γ = {fraction:g}: {other} beats it",
+            {"scheme": other},
+            {"scheme": "only hardest"},
+        )
+    point = results.sel(labels="f1", samples_per_dimension=LOW_DIMENSION, fraction=0.1)
+    worst, chance = (
+        float(point.sel(scheme=s).theory_misclassification) for s in ("only hardest", "random")
+    )
+    claims.append(
+        theory_claim(
+            "It can fail badly: at f1, N/p = 36.9, ridge 0.01, γ = 0.1 it more than doubles the"
+            " error of random selection",
+            worst > 2 * chance,
+            f"{worst:.2%} against {chance:.2%}",
+            point,
+        )
+    )
+    for labels in LABELS:
+        at = {"labels": labels, "samples_per_dimension": LOW_DIMENSION}
+        claims += beats(
+            results.sel(at | {"scheme": "only hardest"}),
+            f"It beats the full sample where much is kept: {labels}, N/p = 36.9, ridge 0.01,"
+            " γ = 0.7",
+            {"fraction": 0.7},
+            {"fraction": 1.0},
+            "here",
+        )
+    return [*claims, agreement_claim(results)]
+
+
+def _table(results: xr.Dataset) -> pd.DataFrame:
+    return agreement(results, ["labels", "samples_per_dimension", "scheme"])
+
+
+FIGURE = Reproduction(
+    name="top-k-failure",
+    title="Only the hardest samples: failure of top-k selection",
+    shows="keeping only the hardest can be worse than twice the error of random selection",
+    minutes=(1, 12),
+    grid=_grid,
+    draw=_draw,
+    table=_table,
+    claims=_claims,
+)

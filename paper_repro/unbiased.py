@@ -1,0 +1,217 @@
+"""Reweighted (unbiased) against non-reweighted (biased) selection, on the axes of Figure 2."""
+
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from figures import (
+    POWER_STYLES,
+    add_legend,
+    caption,
+    difference,
+    draw_curve,
+    figure_style,
+    fraction_panels,
+    panel_grid,
+)
+from paper_repro.claims import Claim, agreement_claim, beats, theory_claim
+from paper_repro.figure_2 import AXES as FIGURE_2_AXES
+from paper_repro.reproduction import Grid, Reproduction, Size
+from paper_repro.settings import (
+    COLUMN_TITLES,
+    HIGH_DIMENSION,
+    LABELS,
+    LOW_DIMENSION,
+    full_sample,
+    size,
+)
+from theory import PowerSelection, Problem
+
+WEIGHTINGS = {"biased": False, "unbiased": True}
+AXES: dict[str, Any] = {"weighting": list(WEIGHTINGS), **FIGURE_2_AXES}
+
+
+def _problem(
+    weighting: str,
+    labels: str,
+    samples_per_dimension: float,
+    ridge: float,
+    alpha: float,
+    fraction: float,
+) -> Problem:
+    selection = PowerSelection(alpha, fraction, reweight=WEIGHTINGS[weighting])
+    return full_sample(labels, samples_per_dimension, ridge).replace({"selection": selection})
+
+
+def _size(samples_per_dimension: float, full: bool) -> Size:
+    paper = size(samples_per_dimension, full)
+    return paper if full else Size(min(paper.dimension, 200), 10)
+
+
+def _grid(full: bool) -> Grid:
+    return Grid.over(
+        AXES,
+        _problem,
+        lambda samples_per_dimension, **_: _size(samples_per_dimension, full),
+    )
+
+
+INFLUENCE = "α = 0.5 (reweighted: influence sampling)"
+
+
+def _draw(results: xr.Dataset) -> dict[str, Figure]:
+    biased, unbiased = (results.sel(weighting=name) for name in WEIGHTINGS)
+    pictures = {"unbiased-vs-biased": _penalties(difference(unbiased, biased))}
+    for labels in LABELS:
+        pictures[f"unbiased-{labels}"] = fraction_panels(
+            unbiased.sel(labels=labels),
+            f"Unbiased selection, {labels} labels, perfect surrogate (α = 0.5: influence sampling)",
+            "samples_per_dimension",
+            COLUMN_TITLES,
+            dashed=biased.sel(labels=labels),
+            dashed_label="the same, biased (theory)",
+        )
+    return pictures
+
+
+def _penalties(gap: xr.Dataset) -> Figure:
+    """Error of unbiased minus that of biased selection, a panel per ridge and setting."""
+    title = "What does unbiasedness cost? Above zero, reweighting by 1/π is worse"
+    columns = [(model, size) for size in COLUMN_TITLES for model in LABELS]
+    with figure_style():
+        figure, axes = panel_grid(
+            gap.sizes["ridge"], len(columns), f"{title}\n{caption(gap)}", panel=(2.9, 2.3)
+        )
+        for i, ridge in enumerate(gap.ridge.values):
+            for j, (labels, size_) in enumerate(columns):
+                axis = axes[i, j]
+                axis.axhline(0, color="#777777", linewidth=1, linestyle=":")
+                for alpha in gap.alpha.values:
+                    at = {"labels": labels, "samples_per_dimension": size_, "ridge": ridge}
+                    curve = gap.sel(at | {"alpha": alpha, "fraction": gap.fraction < 1})
+                    label = INFLUENCE if alpha == 0.5 else None
+                    style = POWER_STYLES[float(alpha)]
+                    draw_curve(axis, 100 * curve.fraction, curve, style, label=label)
+                if i == 0:
+                    axis.set_title(f"{labels}, {COLUMN_TITLES[size_]}")
+            axes[i, 0].set_ylabel(f"ridge λ = {ridge:g}\n\nunbiased − biased\n(points)")
+        for axis in axes[-1]:
+            axis.set_xlabel("fraction kept, n/N (%)")
+        add_legend(figure, axes[0, 0], most=5)
+    return figure
+
+
+def _table(results: xr.Dataset) -> pd.DataFrame:
+    """Where unbiasedness costs most, by how much; and the same for influence sampling."""
+    error = results.theory_misclassification.sel(fraction=results.fraction < 1)
+    rows = []
+    for labels in LABELS:
+        for size_ in COLUMN_TITLES:
+            for ridge in results.ridge.values:
+                at = {"labels": labels, "samples_per_dimension": size_, "ridge": ridge}
+                panel = 100 * error.sel(at)
+                gap = panel.sel(weighting="unbiased") - panel.sel(weighting="biased")
+                worst = gap.isel(gap.argmax(["alpha", "fraction"]))
+                best = panel.min("alpha")
+                unbiased = best.sel(weighting="unbiased") - best.sel(weighting="biased")
+                rows.append(
+                    {
+                        **at,
+                        "largest cost of unbiasedness (points)": float(worst),
+                        "at α": float(worst.alpha),
+                        "at γ": float(worst.fraction),
+                        "of influence sampling": float(gap.sel(alpha=0.5).max()),
+                        "best unbiased − best biased, largest": float(unbiased.max()),
+                        "smallest": float(unbiased.min()),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _claims(results: xr.Dataset) -> list[Claim]:
+    def against(
+        labels: str, size_: float, ridge: float, alpha: float, fraction: float
+    ) -> list[dict[str, Any]]:
+        values = (labels, size_, ridge, alpha, fraction)
+        point = dict(zip(FIGURE_2_AXES, values, strict=True))
+        return [{"weighting": name, **point} for name in WEIGHTINGS]
+
+    claims = []
+    for labels, size_, ridge, fraction in (
+        ("f1", LOW_DIMENSION, 0.001, 0.4),
+        ("f2", LOW_DIMENSION, 0.01, 0.5),
+    ):
+        biased, unbiased = against(labels, size_, ridge, 0.5, fraction)
+        claims += beats(
+            results,
+            f"Influence sampling is suboptimal: {labels}, N/p = {size_:.3g}, ridge {ridge:g},"
+            f" γ = {fraction:g}, the same probabilities without reweighting are better",
+            biased,
+            unbiased,
+        )
+    biased, unbiased = against("f1", HIGH_DIMENSION, 0.01, -1.0, 0.2)
+    claims += beats(
+        results,
+        "Also in high dimension: f1, N/p = 2.29, ridge 0.01, α = −1, γ = 0.2",
+        biased,
+        unbiased,
+    )
+    error = results.theory_misclassification
+    full = error.isel(alpha=0).sel(weighting="biased", fraction=1.0)
+    subsets = error.sel(weighting="unbiased", fraction=error.fraction < 1)
+    low = (subsets - full).sel(samples_per_dimension=LOW_DIMENSION)
+    claims.append(
+        theory_claim(
+            "In low dimension (N/p = 36.9) no unbiased selection beats the full sample, for f1 or"
+            " f2, any of the ridges, exponents and fractions",
+            float(low.min()) > 0,
+            f"smallest excess error {100 * float(low.min()):.3f} points",
+            results.sel(samples_per_dimension=LOW_DIMENSION),
+            "here",
+        )
+    )
+    best = error.min("alpha")
+    gap = best.sel(weighting="unbiased") - best.sel(weighting="biased")
+    cost = gap.sel(fraction=gap.fraction < 1)
+    claims.append(
+        theory_claim(
+            "Unbiasedness can cost more than 4 points of error even with the best exponent",
+            float(cost.max()) > 0.04,
+            f"largest cost {100 * float(cost.max()):.2f} points",
+            results,
+        )
+    )
+    claims.append(
+        theory_claim(
+            "It is not always a loss: where little is kept, reweighting can win by more than"
+            " 2 points with the best exponent on either side",
+            float(cost.min()) < -0.02,
+            f"largest gain {-100 * float(cost.min()):.2f} points",
+            results,
+            "here",
+        )
+    )
+    biased, unbiased = against("f1", HIGH_DIMENSION, 0.001, 1.0, 0.8)
+    claims += beats(
+        results,
+        "In high dimension even an unbiased subset can beat the full sample:"
+        " f1, N/p = 2.29, ridge 0.001, α = 1, γ = 0.8 against γ = 1",
+        unbiased,
+        biased | {"fraction": 1.0},
+        "here",
+    )
+    return [*claims, agreement_claim(results)]
+
+
+FIGURE = Reproduction(
+    name="unbiased-vs-biased",
+    title="Unbiased (reweighted) against biased selection",
+    shows="reweighting by 1/π, influence sampling too, costs up to several points of error",
+    minutes=(2, 40),
+    grid=_grid,
+    draw=_draw,
+    table=_table,
+    claims=_claims,
+)

@@ -1,0 +1,175 @@
+"""Claims hold exactly where the numbers say so, and the report says which do not."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import dataselect
+from paper_repro.claims import (
+    Claim,
+    agreement,
+    agreement_claim,
+    beats,
+    best_scheme_changes,
+    theory_claim,
+)
+from paper_repro.report import Chapter, markdown, write_report
+from paper_repro.reproduce import reproduce
+from paper_repro.reproduction import Reproduction
+from paper_repro.top_k import AXES as TOP_K_AXES
+from paper_repro.top_k import FIGURE as TOP_K
+from tests.test_reproduction import small
+
+
+def results(gap: float = 0.0, noise: float = 0.01, repeats: int = 20) -> xr.Dataset:
+    """Two schemes with errors 0.20 and 0.25 at two fractions, simulated ``gap`` too high."""
+    shape = (2, 2)
+    theory = np.array([[0.20, 0.20], [0.25, 0.15]])
+    generator = np.random.default_rng(1)
+    common = noise * generator.normal(size=repeats)
+    own = 0.1 * noise * generator.normal(size=(*shape, repeats))
+    dims = ("alpha", "fraction")
+    return xr.Dataset(
+        {
+            "theory_misclassification": (dims, theory),
+            "theory_status": (dims, np.full(shape, "CONVERGED")),
+            "theory_residual": (dims, np.full(shape, 1e-14)),
+            "repeated": (dims, np.full(shape, False)),
+            "simulation_misclassification": (
+                (*dims, "data_set"),
+                theory[..., None] + gap + common + own,
+            ),
+            "simulation_converged": ((*dims, "data_set"), np.ones((*shape, repeats))),
+            "simulation_dimension": (dims, np.full(shape, 1000)),
+        },
+        coords={"alpha": [0.0, 1.0], "fraction": [0.3, 0.7]},
+    )
+
+
+BETTER, WORSE = {"alpha": 0.0, "fraction": 0.3}, {"alpha": 1.0, "fraction": 0.3}
+
+
+def test_the_better_of_two_points_wins_in_theory_and_in_paired_simulation() -> None:
+    claims = beats(results(), "first", BETTER, WORSE)
+    assert [claim.holds for claim in claims] == [True, True]
+    assert "20.00% against 25.00%" in claims[0].numbers
+    assert "20 pairs" in claims[1].basis
+    assert [claim.holds for claim in beats(results(), "second", WORSE, BETTER)] == [False, False]
+
+
+def test_equal_points_do_not_beat_each_other() -> None:
+    claims = beats(results(), "equal", BETTER, {"alpha": 0.0, "fraction": 0.7})
+    assert [claim.holds for claim in claims] == [False, False]
+
+
+def test_a_claim_on_a_point_that_did_not_converge_does_not_hold() -> None:
+    broken = results()
+    broken.theory_status[0, 0] = "DIVERGED!"
+    assert not beats(broken, "broken", BETTER, WORSE)[0].holds
+    claim = theory_claim("anything", True, "1", broken)
+    assert not claim.holds
+    assert "did not converge" in claim.basis
+
+
+def test_the_best_scheme_changes_or_does_not() -> None:
+    assert best_scheme_changes(results(), "changes").holds
+    assert not best_scheme_changes(results().isel(fraction=[0]), "one fraction").holds
+
+
+@pytest.mark.parametrize(("gap", "agrees"), [(0.0, True), (0.0005, True), (0.03, False)])
+def test_agreement_sees_a_gap_that_is_neither_noise_nor_finite_size(
+    gap: float, agrees: bool
+) -> None:
+    assert agreement_claim(results(gap)).holds == agrees
+    largest = agreement(results(gap), ["alpha"])["largest gap (points)"].max()
+    assert largest == pytest.approx(100 * gap, abs=0.6)
+
+
+def test_points_with_failed_fits_are_left_out_and_counted() -> None:
+    some = results()
+    some.simulation_misclassification[0, 0, 0] = 0.5
+    some.simulation_converged[0, 0, 0] = 0
+    claim = agreement_claim(some)
+    assert claim.holds
+    assert "3 points" in claim.numbers
+    assert "1 points left out" in claim.numbers
+    assert agreement(some, ["alpha"])["failed fits"].tolist() == [1, 0]
+
+
+def chapter(*claims: Claim) -> Chapter:
+    return Chapter(TOP_K, list(claims), pd.DataFrame({"|z|": [0.5]}), [], "made so")
+
+
+def test_the_report_begins_with_what_fails() -> None:
+    good = Claim("it works", "paper", "1", "theory", True)
+    bad = Claim("it always works", "paper", "2", "theory", False)
+    page = markdown([chapter(good, bad)])
+    assert "1 of 2 machine-checked claims hold" in page
+    assert page.index("Claims that do not hold") < page.index("it works")
+    assert page.index("Stated by the paper") < page.index("it always works")
+    assert "No claim fails" in markdown([chapter(good)])
+
+
+@pytest.fixture
+def top_k_only(monkeypatch: pytest.MonkeyPatch) -> Reproduction:
+    """The command line knows one small figure."""
+    reproduction = small(TOP_K)
+    monkeypatch.setattr(dataselect, "REPRODUCTIONS", {TOP_K.name: reproduction})
+    return reproduction
+
+
+def call(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        dataselect.app(list(arguments))
+    return int(ended.value.code or 0)
+
+
+def test_a_figure_is_redrawn_from_its_results_and_failing_claims_end_with_1(
+    tmp_path: Path,
+    top_k_only: Reproduction,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    directory = tmp_path / TOP_K.name
+    reproduce(top_k_only, directory, full=False)
+    for picture in directory.glob("*.p*"):
+        picture.unlink()
+    arguments = ["reproduce", "all", "--from-results", "--output", str(tmp_path)]
+    monkeypatch.setattr("paper_repro.compute.predict_all", None)  # nothing is computed
+
+    def claims(holds: bool) -> None:
+        stated = [Claim("the moon is cheese", "paper", "no", "theory", holds)]
+        changed = dataclasses.replace(top_k_only, claims=lambda _: stated)
+        monkeypatch.setattr(dataselect, "REPRODUCTIONS", {TOP_K.name: changed})
+
+    claims(True)
+    assert call(*arguments) == 0
+    assert (directory / "top-k-failure.png").stat().st_size > 10_000
+    assert "holds: the moon is cheese" in capsys.readouterr().out
+    claims(False)
+    assert call(*arguments) == 1
+    assert "FAILS: the moon is cheese" in capsys.readouterr().out
+    page = (tmp_path / "report.html").read_text()
+    assert "the moon is cheese" in page
+    sources = re.findall(r'src="(.{10})', page)
+    assert sources == ["data:image"]  # self-contained
+    anchors = re.findall(r'href="#([^"]+)"', page)
+    assert anchors
+    assert all(f'id="{anchor}"' in page for anchor in anchors)
+    text = (tmp_path / "report.md").read_text()
+    assert f"![{TOP_K.title}](top-k-failure/top-k-failure.png)" in text
+
+
+def test_report_shows_only_what_is_there(tmp_path: Path) -> None:
+    write_report(tmp_path, [TOP_K])
+    assert "0 of 0" in (tmp_path / "report.md").read_text()
+
+
+def test_grid_labels_are_those_of_the_results(top_k_only: Reproduction) -> None:
+    grid = top_k_only.grid(False)
+    assert len(grid.problems) == int(np.prod([len(v) for v in TOP_K_AXES.values()]))
