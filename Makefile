@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: figure test lint benchmark clean
+.PHONY: figure report test lint benchmark clean
 
 figure: $(VENV)/installed
 	$(BIN)/dataselect reproduce figure-2 --quick
+
+report: $(VENV)/installed
+	$(BIN)/dataselect reproduce all --quick
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest

@@ -1,5 +1,6 @@
 """Compute a reproduction: predictions and simulations of its problems, as one labelled dataset."""
 
+import dataclasses
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from pathlib import Path
@@ -13,20 +14,20 @@ from paper_repro.reproduction import Grid, Reproduction, Size
 from simulate import Plan, run
 from simulate.run import Watcher
 from simulate.task import COLUMNS, pool_size
-from theory import Prediction, Problem, predict_all
+from theory import Prediction, Problem, predict_all, tune_ridge
 from theory.sweep import PARAMETERS, QUANTITIES
 
 Array = NDArray[np.float64]
 
-CHUNK = 512
-"""Problems predicted between two reports of progress."""
+CHUNK, TUNED_CHUNK = 512, 64
+"""Problems predicted, or tuned, between two reports of progress."""
 
 
 class Report(Protocol):
     """Is told how a computation proceeds."""
 
-    def predicting(self, done: int, total: int) -> None:
-        """Predictions made so far."""
+    def predicting(self, done: int, total: int, what: str) -> None:
+        """Problems solved so far."""
 
     def expecting(self, predictions: Mapping[Problem, Prediction]) -> Watcher:
         """A watcher of simulations that knows what the theory predicts."""
@@ -46,7 +47,7 @@ def compute(
     that of every scheme. ``simulation_dimension`` is p, 0 where nothing was simulated.
     directory: keeps finished tasks; the same call again goes on where this one was stopped.
     """
-    grid = reproduction.grid(full)
+    grid = _tune(reproduction.grid(full), report)
     predictions = _predict(grid, report)
     results = xr.Dataset(coords={name: _coordinate(name, v) for name, v in grid.axes.items()})
     dims = tuple(grid.axes)
@@ -105,8 +106,22 @@ def _predict(grid: Grid, report: Report | None) -> dict[Problem, Prediction]:
         chunk = distinct[first : first + CHUNK]
         predictions.update(zip(chunk, predict_all(chunk), strict=True))
         if report is not None:
-            report.predicting(len(predictions), len(distinct))
+            report.predicting(len(predictions), len(distinct), "predictions")
     return predictions
+
+
+def _tune(grid: Grid, report: Report | None) -> Grid:
+    """The grid with the best ridge wherever it is to be tuned."""
+    places = list(zip(grid.problems, grid.tuned, strict=True))
+    free = list(dict.fromkeys(problem for problem, is_tuned in places if is_tuned))
+    best: dict[Problem, Problem] = {}
+    for first in range(0, len(free), TUNED_CHUNK):
+        chunk = free[first : first + TUNED_CHUNK]
+        best.update(zip(chunk, (problem for problem, _ in tune_ridge(chunk)), strict=True))
+        if report is not None:
+            report.predicting(len(best), len(free), "tuned ridges")
+    problems = [best[problem] if is_tuned else problem for problem, is_tuned in places]
+    return dataclasses.replace(grid, problems=problems)
 
 
 def _repeated(keys: list[tuple[Problem, Size | None]]) -> list[bool]:

@@ -25,11 +25,15 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """Problems in the order of the product of labelled axes; each simulated at its size, or not."""
+    """Problems in the order of the product of labelled axes; each simulated at its size, or not.
+
+    tuned: whether the ridge of each is to be replaced by the best one.
+    """
 
     axes: Mapping[str, Sequence[Any]]
     problems: Sequence[Problem]
     sizes: Sequence[Size | None]
+    tuned: Sequence[bool]
 
     @classmethod
     def over(
@@ -37,11 +41,15 @@ class Grid:
         axes: Mapping[str, Sequence[Any]],
         problem: Callable[..., Problem],
         size: Callable[..., Size | None] = lambda **labels: None,
+        tuned: Callable[..., bool] = lambda **labels: False,
     ) -> "Grid":
-        """Problem and size of every combination of labels, which they take by name."""
+        """What the functions say of every combination of labels, which they take by name."""
         labels = [dict(zip(axes, step, strict=True)) for step in itertools.product(*axes.values())]
         return cls(
-            axes, [_canonical(problem(**at)) for at in labels], [size(**at) for at in labels]
+            axes,
+            problems=[_canonical(problem(**at)) for at in labels],
+            sizes=[size(**at) for at in labels],
+            tuned=[tuned(**at) for at in labels],
         )
 
 

@@ -56,10 +56,10 @@ class ProgressReport:
         self._predictions = predictions
         return self
 
-    def predicting(self, done: int, total: int) -> None:
-        """Say how many of the predictions of a large grid are made."""
-        if not self._quiet and total > 1000:
-            self._console.print(f"{done} of {total} predictions")
+    def predicting(self, done: int, total: int, what: str) -> None:
+        """Say how many problems of a large grid are solved."""
+        if not self._quiet:
+            self._console.print(f"{done} of {total} {what}")
 
     def begin(self, plan: Plan, finished: Mapping[Task, Array]) -> None:
         self._total, self._done = len(plan.tasks), len(finished)

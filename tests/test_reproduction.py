@@ -15,7 +15,7 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
-from paper_repro import beats_full_sample, figure_2, validation
+from paper_repro import figure_2, validation
 from paper_repro.catalogue import REPRODUCTIONS
 from paper_repro.compute import compute
 from paper_repro.reproduce import load_results, reproduce
@@ -135,7 +135,7 @@ def test_every_figure_draws_tabulates_and_claims_from_its_grid(
     def untuned(problems: Iterable[Problem], *_: float) -> list[tuple[Problem, Prediction]]:
         return [(problem, invented_predictions([problem])[0]) for problem in problems]
 
-    monkeypatch.setattr(beats_full_sample, "tune_ridge", untuned)
+    monkeypatch.setattr("paper_repro.compute.tune_ridge", untuned)
     reproduction = REPRODUCTIONS[name]
     for full in (False, True):
         results = compute(reproduction, full)

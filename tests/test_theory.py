@@ -382,3 +382,14 @@ def test_separable_data_without_ridge_is_refused_with_a_remedy() -> None:
     assert failed.status is not Status.CONVERGED
     assert math.isnan(failed.misclassification)
     assert fine.status is Status.CONVERGED
+
+
+def test_a_weak_surrogate_with_broad_errors_is_resolved() -> None:
+    """beta_s near 2: the inclusion probability varies over a width 1/beta_s of G_s."""
+    problem = power_problem(
+        F1, 1.0, 0.3, samples_per_dimension=FIGURE_7_DELTA, surrogate=TrainedSurrogate(0.5, 0.03)
+    )
+    default = predict(problem)
+    assert default.beta_s > 1.9
+    assert default.fraction == pytest.approx(0.3, abs=1e-9)
+    assert_same(default, predict(problem, Quadrature().refined(2)), 1e-7)
