@@ -1,7 +1,7 @@
 """Figures of any sweep: theory as lines, simulation as points; and their gap against p."""
 
 import itertools
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -72,10 +72,11 @@ def sweep_panels(results: xr.Dataset, x: str | None = None) -> Figure:
     return figure
 
 
-def gap_panel(results: xr.Dataset) -> Figure:
+def gap_panel(results: xr.Dataset, styles: Sequence[SchemeStyle] | None = None) -> Figure:
     """Simulation minus theory against 1/sqrt(p), a colour per problem, with a fitted a + b/p.
 
     results: as for ``sweep_panels``, with theory and with at least two dimensions.
+    styles: colour and marker of every problem; by default told from its axes.
     The squares at p = infinity are the limits a that the simulations point to, each with its
     standard error: the theory is right where they are compatible with zero.
     """
@@ -89,7 +90,7 @@ def gap_panel(results: xr.Dataset) -> Figure:
         figure, axis = plt.subplots(figsize=(7.6, height), layout="constrained")
         axis.axhline(0, color="#777777", linewidth=1, linestyle=":")
         for k, (choice, name) in enumerate(problems):
-            style = _series_style(results, choice, k, len(problems))
+            style = styles[k] if styles else _series_style(results, choice, k, len(problems))
             y, bar = gap.isel(choice).values, 100 * error.isel(choice).values
             limit = extrapolate(p.tolist(), y, bar)
             shift = (k - (len(problems) - 1) / 2) * 0.008 * p.min() ** -0.5

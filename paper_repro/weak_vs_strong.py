@@ -94,7 +94,7 @@ def _draw(results: xr.Dataset) -> dict[str, Figure]:
             f" training set\nf1, ridge λ = 0.01, surrogate's ridge {SURROGATE_RIDGE};"
             f"  {caption(results)}",
             panel=(2.9, 2.5),
-            share_y="row",
+            share_y=False,
         )
         for i, size_ in enumerate(results.samples_per_dimension.values):
             for j, fraction in enumerate(results.fraction.values):
