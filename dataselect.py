@@ -166,13 +166,16 @@ def reproduce(
         return
     if figure != "all" and figure not in REPRODUCTIONS:
         allowed = near_names(figure or "", [*REPRODUCTIONS, "all"])
-        raise theory.InvalidFieldError("figure", figure, f"{allowed}; --list shows them")
+        raise theory.InvalidFieldError("figure", figure or "", f"{allowed}; --list shows them")
+    if from_results and (full or seed):
+        given = "--full" if full else f"--seed {seed}"
+        raise theory.InvalidFieldError("--from-results", given, "given without --full and --seed")
     chosen = list(REPRODUCTIONS) if figure == "all" else [figure]
     held = []
     if from_results:
         matplotlib.use("agg")
-        for name in chosen:
-            results = load_results(REPRODUCTIONS[name], output / name)
+        saved = {name: load_results(REPRODUCTIONS[name], output / name) for name in chosen}
+        for name, results in saved.items():
             files = draw(REPRODUCTIONS[name], output / name, results)
             held.append(_print_verdicts(console, REPRODUCTIONS[name], results, files))
     else:
@@ -385,7 +388,7 @@ def main() -> None:
     """Run the command line; wrong input or a failed solve is one line, not a traceback."""
     try:
         app()
-    except (theory.InvalidFieldError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except (theory.ConvergenceError, WorkersDiedError, BrokenExecutor) as error:

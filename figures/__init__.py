@@ -2,7 +2,7 @@
 
 from figures.agreement import z_score_plot
 from figures.maps import gain_map, winner_legend, winner_map
-from figures.overlay import fraction_panels
+from figures.overlay import difference_panels, fraction_panels
 from figures.panels import add_legend, caption, difference, draw_curve, panel_grid
 from figures.style import POWER_STYLES, TOP_STYLES, figure_style
 from figures.sweeps import gap_panel, sweep_panels
@@ -13,6 +13,7 @@ __all__ = [
     "add_legend",
     "caption",
     "difference",
+    "difference_panels",
     "draw_curve",
     "figure_style",
     "fraction_panels",

@@ -39,10 +39,11 @@ def winner_legend(figure: Figure, styles: list[SchemeStyle]) -> None:
 def gain_map(axis: Axes, x: Any, y: Any, gain: Array, largest: float) -> QuadMesh:
     """Colour a gain, in percentage points: green where positive, brown where negative.
 
-    The line is where it vanishes. largest: at which the colours saturate.
+    Interpolated between the points; the line is where it vanishes. largest: at which the colours
+    saturate.
     """
     mesh = axis.pcolormesh(
-        x, y, gain, cmap=plt.get_cmap("BrBG"), vmin=-largest, vmax=largest, shading="nearest"
+        x, y, gain, cmap=plt.get_cmap("BrBG"), vmin=-largest, vmax=largest, shading="gouraud"
     )
     if np.nanmin(gain) < 0 < np.nanmax(gain):
         axis.contour(x, y, gain, levels=[0.0], colors="#333333", linewidths=1)

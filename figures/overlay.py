@@ -1,6 +1,6 @@
 """Test error against the fraction kept, in the layout of the paper's Figure 2."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,4 +55,44 @@ def fraction_panels(
         for axis in axes[-1]:
             axis.set_xlabel("fraction of the pool kept, n/N (%)")
         add_legend(figure, axes[0, 0])
+    return figure
+
+
+def difference_panels(
+    gap: xr.Dataset,
+    title: str,
+    y_label: str,
+    columns: Sequence[tuple[Mapping[str, Any], str]],
+    labels: Mapping[float, str] | None = None,
+) -> Figure:
+    """Differences of misclassification against the subsampling fraction, below the full sample.
+
+    gap: as from ``figures.difference``, over ridge (in rows), alpha, fraction, and what ``columns``
+        select: labels of a column with its title.
+    labels: of exponents that are not to be called as everywhere.
+    """
+    with figure_style():
+        figure, axes = panel_grid(
+            gap.sizes["ridge"],
+            len(columns),
+            f"{title}\n{caption(gap)}",
+            panel=(2.9, 2.3),
+            share_y=False,
+        )
+        for i, ridge in enumerate(gap.ridge.values):
+            for j, (at, heading) in enumerate(columns):
+                axis = axes[i, j]
+                axis.axhline(0, color="#777777", linewidth=1, linestyle=":")
+                for alpha in gap.alpha.values:
+                    curve = gap.sel({**at, "ridge": ridge, "alpha": alpha})
+                    curve = curve.sel(fraction=curve.fraction < 1)
+                    label = (labels or {}).get(float(alpha))
+                    style = POWER_STYLES[float(alpha)]
+                    draw_curve(axis, 100 * curve.fraction, curve, style, label=label)
+                if i == 0:
+                    axis.set_title(heading)
+            axes[i, 0].set_ylabel(f"ridge λ = {ridge:g}\n\n{y_label}")
+        for axis in axes[-1]:
+            axis.set_xlabel("fraction kept, n/N (%)")
+        add_legend(figure, axes[0, 0], most=5)
     return figure

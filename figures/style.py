@@ -20,11 +20,11 @@ class SchemeStyle(NamedTuple):
 
 
 POWER_STYLES: dict[float, SchemeStyle] = {
-    -1.0: SchemeStyle("#0072B2", "v", "α = −1 (easiest)"),
+    -1.0: SchemeStyle("#0072B2", "v", "α = −1 (prefers easy)"),
     -0.5: SchemeStyle("#56B4E9", "<", "α = −0.5"),
     0.0: SchemeStyle("#333333", "o", "α = 0 (random)"),
     0.5: SchemeStyle("#E69F00", ">", "α = 0.5"),
-    1.0: SchemeStyle("#D55E00", "^", "α = 1 (hardest)"),
+    1.0: SchemeStyle("#D55E00", "^", "α = 1 (prefers hard)"),
 }
 """Exponents of the power selection: blue for easy, grey for random, orange to red for hard.
 

@@ -77,7 +77,7 @@ def gap_panel(results: xr.Dataset, styles: Sequence[SchemeStyle] | None = None) 
 
     results: as for ``sweep_panels``, with theory and with at least two dimensions.
     styles: colour and marker of every problem; by default told from its axes.
-    The squares at p = infinity are the limits a that the simulations point to, each with its
+    The points at p = infinity are the limits a that the simulations point to, each with its
     standard error: the theory is right where they are compatible with zero.
     """
     mean, error = mean_and_error(results)
@@ -92,21 +92,19 @@ def gap_panel(results: xr.Dataset, styles: Sequence[SchemeStyle] | None = None) 
         for k, (choice, name) in enumerate(problems):
             style = styles[k] if styles else _series_style(results, choice, k, len(problems))
             y, bar = gap.isel(choice).values, 100 * error.isel(choice).values
-            limit = extrapolate(p.tolist(), y, bar)
+            limit, slope = extrapolate(p.tolist(), y, bar)
             shift = (k - (len(problems) - 1) / 2) * 0.008 * p.min() ** -0.5
             draw_points(axis, p**-0.5 + shift, y, bar, style, name if named else None)
-            slope = np.sum((y - limit.mean) / p / bar**2) / np.sum(1 / p**2 / bar**2)
             x = np.linspace(0, 1.05 * p.min() ** -0.5, 50)
-            axis.plot(x, limit.mean + slope * x**2, color=style.colour, linewidth=1, alpha=0.7)
-            square = style._replace(marker="s")
-            draw_points(axis, [shift], [limit.mean], [limit.standard_error], square)
+            axis.plot(x, limit.mean + slope.mean * x**2, color=style.colour, linewidth=1, alpha=0.7)
+            draw_points(axis, [shift], [limit.mean], [limit.standard_error], style)
         axis.set_xticks([0, *p**-0.5], ["∞", *(f"{v:g}" for v in p)])
         axis.grid(visible=False, axis="x")
         axis.set_xlabel("dimension p (axis linear in 1/√p)")
         axis.set_ylabel("simulation − theory (points)")
         if named:
             add_legend(figure, axis)
-        legend = f"{_sizes(results)}, ±1 s.e.;  squares: p → ∞"
+        legend = f"{_sizes(results)}, ±1 s.e.;  at ∞: limit of a + b/p"
         add_title(figure, _title(results, legend))
     return figure
 

@@ -67,6 +67,7 @@ def _claims(results: xr.Dataset) -> list[Claim]:
     return [
         *beats(
             results,
+            "paper",
             "A subset beats the full sample: at N/p = 2.29, ridge 0.001, f1,"
             " α = 1 and γ = 0.8 beats γ = 1",
             at("f1", HIGH_DIMENSION, 0.001, 1.0, 0.8),
@@ -74,6 +75,7 @@ def _claims(results: xr.Dataset) -> list[Claim]:
         ),
         *beats(
             results,
+            "paper",
             "A subset beats the full sample: at N/p = 36.9, ridge 0.01, f2,"
             " α = 1 and γ = 0.5 beats γ = 1",
             at("f2", LOW_DIMENSION, 0.01, 1.0, 0.5),
@@ -81,6 +83,7 @@ def _claims(results: xr.Dataset) -> list[Claim]:
         ),
         *beats(
             results,
+            "paper",
             "In low dimension hard samples are the ones to keep: at N/p = 36.9, ridge 0.01, f1,"
             " γ = 0.5, α = 1 beats α = −1",
             at("f1", LOW_DIMENSION, 0.01, 1.0, 0.5),
@@ -88,6 +91,7 @@ def _claims(results: xr.Dataset) -> list[Claim]:
         ),
         *beats(
             results,
+            "paper",
             "In high dimension easy samples are: at N/p = 2.29, ridge 0.01, f1,"
             " γ = 0.5, α = −1 beats α = 1",
             at("f1", HIGH_DIMENSION, 0.01, -1.0, 0.5),
@@ -95,6 +99,7 @@ def _claims(results: xr.Dataset) -> list[Claim]:
         ),
         *beats(
             results,
+            "paper",
             "Keeping the hardest can fail: at N/p = 2.29, ridge 0.01, f1,"
             " γ = 0.2, random selection beats α = 1",
             at("f1", HIGH_DIMENSION, 0.01, 0.0, 0.2),
@@ -103,6 +108,7 @@ def _claims(results: xr.Dataset) -> list[Claim]:
         *(
             best_scheme_changes(
                 results.sel(labels=labels, samples_per_dimension=size, ridge=0.01),
+                "paper",
                 f"The best exponent depends on the fraction kept: {labels}, N/p = {size:.3g},"
                 " ridge 0.01",
             )

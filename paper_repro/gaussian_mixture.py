@@ -40,7 +40,7 @@ def _problem(weighting: str, mixture: str, ridge: float, alpha: float, fraction:
 
 
 def _grid(full: bool) -> Grid:
-    return Grid.over(AXES, _problem, lambda **_: Size(1000, 10) if full else Size(200, 10))
+    return Grid.over(AXES, _problem, lambda **_: Size(1000, 10) if full else Size(200, 20))
 
 
 def _draw(results: xr.Dataset) -> dict[str, Figure]:
@@ -67,26 +67,26 @@ def _claims(results: xr.Dataset) -> list[Claim]:
         where = f"{mixture}, ridge 0.01, α = −1, γ = {fraction:g}"
         claims += beats(
             results,
+            "here",
             f"Easy samples beat the full sample, without any label noise: {where}",
             easy,
             easy | {"fraction": 1.0},
-            "here",
         )
         claims += beats(
             results,
+            "here",
             f"Reweighting them is worse: {where}",
             easy,
             easy | {"weighting": "unbiased"},
-            "here",
         )
     for mixture in ("r = 1, 20/80, intercept", "r = 1.5, 20/80, intercept"):
         claims += beats(
             results,
-            f"With 20/80 classes easy samples are nearly all of one class: {mixture}, ridge 0.01,"
+            "here",
+            f"With 20/80 classes easy samples fail where little is kept: {mixture}, ridge 0.01,"
             " γ = 0.2: random selection beats α = −1",
             at("biased", mixture, 0.01, 0.0, 0.2),
             at("biased", mixture, 0.01, -1.0, 0.2),
-            "here",
         )
     return [*claims, agreement_claim(results)]
 

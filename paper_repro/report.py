@@ -51,16 +51,22 @@ def read_chapter(reproduction: Reproduction, output: Path) -> Chapter:
         reproduction,
         reproduction.claims(results),
         reproduction.table(results),
-        [f"{reproduction.name}/{picture}.png" for picture in manifest["pictures"]],
+        [f"{reproduction.name}/{picture}.png" for picture in manifest.get("pictures", [])],
         f"`dataselect reproduce {reproduction.name} --{scale} --seed {results.attrs['seed']}`;"
-        f" computed in {duration(manifest['wall_seconds'])} on {manifest['written'][:10]}",
+        f" last run {duration(manifest['wall_seconds'])}, {manifest['written'][:10]}",
     )
 
 
 def write_report(output: Path, reproductions: Sequence[Reproduction]) -> list[Path]:
     """Write OUTPUT/report.md and the self-contained report.html, of every figure found there."""
-    found = [r for r in reproductions if (output / r.name / f"{r.name}.nc").exists()]
-    text = markdown([read_chapter(reproduction, output) for reproduction in found])
+    chapters, unread = [], []
+    for reproduction in reproductions:
+        if (output / reproduction.name / f"{reproduction.name}.nc").exists():
+            try:
+                chapters.append(read_chapter(reproduction, output))
+            except (KeyError, ValueError, OSError):  # of another version, or damaged
+                unread.append(reproduction.name)
+    text = markdown(chapters, unread)
     paths = [output / "report.md", output / "report.html"]
     write_whole(paths[0], lambda path: path.write_text(text, encoding="utf-8"))
     page = _html(text, output)
@@ -68,8 +74,8 @@ def write_report(output: Path, reproductions: Sequence[Reproduction]) -> list[Pa
     return paths
 
 
-def markdown(chapters: Sequence[Chapter]) -> str:
-    """The report; what fails comes first."""
+def markdown(chapters: Sequence[Chapter], unread: Sequence[str] = ()) -> str:
+    """The report; what fails comes first. unread: figures whose results could not be read."""
     claims = [(chapter, claim) for chapter in chapters for claim in chapter.claims]
     failed = [(chapter, claim) for chapter, claim in claims if not claim.holds]
     parts = [
@@ -78,6 +84,11 @@ def markdown(chapters: Sequence[Chapter]) -> str:
         f" in {len(chapters)} figures. Theory is exact in the limit of large p; simulations state"
         " p, the number of data sets and their confidence.",
         _failures(failed),
+        *(
+            f"**{name}**: its results could not be read, perhaps for being of another version:"
+            f" run `dataselect reproduce {name}` again."
+            for name in unread
+        ),
         _table(
             pd.DataFrame(
                 {
@@ -121,7 +132,7 @@ def _chapter(chapter: Chapter) -> str:
         }
         for claim in chapter.claims
     )
-    pictures = [f"![{chapter.reproduction.title}]({path})" for path in chapter.pictures]
+    pictures = [f"![{Path(path).stem}]({path})" for path in chapter.pictures]
     return "\n\n".join(
         [
             f"## {chapter.reproduction.title}",

@@ -36,13 +36,24 @@ def reproduce(
 
 
 def load_results(reproduction: Reproduction, directory: Path) -> xr.Dataset:
-    """Results as ``reproduce`` wrote them; FileNotFoundError if it has not."""
+    """Results as ``reproduce`` wrote them.
+
+    Raises FileNotFoundError if it has not, and ValueError for those of another version's axes.
+    """
     path = directory / f"{reproduction.name}.nc"
     if not path.exists():
         raise FileNotFoundError(
             f"{path} does not exist: run dataselect reproduce {reproduction.name} first"
         )
-    return xr.load_dataset(path, engine="h5netcdf")
+    results = xr.load_dataset(path, engine="h5netcdf")
+    wanted = reproduction.grid(results.attrs["scale"] == "full").axes
+    for name, values in wanted.items():
+        if name not in results.coords or results[name].values.tolist() != list(values):
+            raise ValueError(
+                f"{path} was written by another version (its axis {name} differs): run"
+                f" dataselect reproduce {reproduction.name} again"
+            )
+    return results
 
 
 def draw(reproduction: Reproduction, directory: Path, results: xr.Dataset) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -80,7 +81,7 @@ def _agreement(
     error = np.array([m.standard_error for m in means])
     z = (mean - predicted) / error
     chi_squared = float(np.sum(normal_deviates(z, repeats) ** 2))
-    limit = extrapolate(dimensions, mean, error)
+    limit = extrapolate(dimensions, mean, error).limit
     return Agreement(
         predicted=predicted,
         dimensions=dimensions,
@@ -111,18 +112,28 @@ def normal_deviates(z: Array, repeats: NDArray[np.int_]) -> Array:
     return np.asarray(np.sign(z) * -stats.norm.ppf(np.exp(tail)))
 
 
-def extrapolate(dimensions: Sequence[int], mean: Array, error: Array) -> Mean:
-    """Intercept a of the weighted least-squares line a + b/p; NaN for a single dimension.
+class Line(NamedTuple):
+    """A fitted a + b/p: its limit a and its slope b, each with a standard error."""
 
-    >>> round(extrapolate([10, 20], np.array([1.1, 1.05]), np.array([0.1, 0.1])).mean, 9)
-    1.0
+    limit: Mean
+    slope: Mean
+
+
+def extrapolate(dimensions: Sequence[int], mean: Array, error: Array) -> Line:
+    """Weighted least-squares line a + b/p; NaN for a single dimension.
+
+    >>> line = extrapolate([10, 20], np.array([1.1, 1.05]), np.array([0.1, 0.1]))
+    >>> round(line.limit.mean, 9), round(line.slope.mean, 9)
+    (1.0, 1.0)
     """
     if len(dimensions) < 2:
-        return Mean(float("nan"), float("nan"))
+        unknown = Mean(float("nan"), float("nan"))
+        return Line(unknown, unknown)
     lines = np.column_stack([np.ones(len(dimensions)), 1 / np.asarray(dimensions)]) / error[:, None]
     covariance = np.linalg.inv(lines.T @ lines)
-    intercept = (covariance @ (lines.T @ (mean / error)))[0]
-    return Mean(float(intercept), float(np.sqrt(covariance[0, 0])))
+    values = covariance @ (lines.T @ (mean / error))
+    errors = np.sqrt(np.diag(covariance))
+    return Line(*(Mean(float(v), float(e)) for v, e in zip(values, errors, strict=True)))
 
 
 class RunningAgreement:

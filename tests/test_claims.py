@@ -1,6 +1,7 @@
 """Claims hold exactly where the numbers say so, and the report says which do not."""
 
 import dataclasses
+import itertools
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import xarray as xr
 
 import dataselect
+from paper_repro.catalogue import REPRODUCTIONS
 from paper_repro.claims import (
     Claim,
     agreement,
@@ -18,11 +20,14 @@ from paper_repro.claims import (
     best_scheme_changes,
     theory_claim,
 )
+from paper_repro.compute import compute
 from paper_repro.report import Chapter, markdown, write_report
 from paper_repro.reproduce import reproduce
 from paper_repro.reproduction import Reproduction
+from paper_repro.settings import LABELS
 from paper_repro.top_k import AXES as TOP_K_AXES
 from paper_repro.top_k import FIGURE as TOP_K
+from paper_repro.top_k import SCHEMES
 from tests.test_reproduction import small
 
 
@@ -55,30 +60,33 @@ BETTER, WORSE = {"alpha": 0.0, "fraction": 0.3}, {"alpha": 1.0, "fraction": 0.3}
 
 
 def test_the_better_of_two_points_wins_in_theory_and_in_paired_simulation() -> None:
-    claims = beats(results(), "first", BETTER, WORSE)
+    claims = beats(results(), "paper", "first", BETTER, WORSE)
     assert [claim.holds for claim in claims] == [True, True]
     assert "20.00% against 25.00%" in claims[0].numbers
     assert "20 pairs" in claims[1].basis
-    assert [claim.holds for claim in beats(results(), "second", WORSE, BETTER)] == [False, False]
+    assert [claim.holds for claim in beats(results(), "paper", "second", WORSE, BETTER)] == [
+        False,
+        False,
+    ]
 
 
 def test_equal_points_do_not_beat_each_other() -> None:
-    claims = beats(results(), "equal", BETTER, {"alpha": 0.0, "fraction": 0.7})
+    claims = beats(results(), "paper", "equal", BETTER, {"alpha": 0.0, "fraction": 0.7})
     assert [claim.holds for claim in claims] == [False, False]
 
 
 def test_a_claim_on_a_point_that_did_not_converge_does_not_hold() -> None:
     broken = results()
     broken.theory_status[0, 0] = "DIVERGED!"
-    assert not beats(broken, "broken", BETTER, WORSE)[0].holds
-    claim = theory_claim("anything", True, "1", broken)
+    assert not beats(broken, "paper", "broken", BETTER, WORSE)[0].holds
+    claim = theory_claim("paper", "anything", True, "1", broken)
     assert not claim.holds
     assert "did not converge" in claim.basis
 
 
 def test_the_best_scheme_changes_or_does_not() -> None:
-    assert best_scheme_changes(results(), "changes").holds
-    assert not best_scheme_changes(results().isel(fraction=[0]), "one fraction").holds
+    assert best_scheme_changes(results(), "paper", "changes").holds
+    assert not best_scheme_changes(results().isel(fraction=[0]), "paper", "one fraction").holds
 
 
 @pytest.mark.parametrize(("gap", "agrees"), [(0.0, True), (0.0005, True), (0.03, False)])
@@ -162,7 +170,7 @@ def test_a_figure_is_redrawn_from_its_results_and_failing_claims_end_with_1(
     assert anchors
     assert all(f'id="{anchor}"' in page for anchor in anchors)
     text = (tmp_path / "report.md").read_text()
-    assert f"![{TOP_K.title}](top-k-failure/top-k-failure.png)" in text
+    assert "![top-k-failure](top-k-failure/top-k-failure.png)" in text
 
 
 def test_report_shows_only_what_is_there(tmp_path: Path) -> None:
@@ -170,6 +178,44 @@ def test_report_shows_only_what_is_there(tmp_path: Path) -> None:
     assert "0 of 0" in (tmp_path / "report.md").read_text()
 
 
-def test_grid_labels_are_those_of_the_results(top_k_only: Reproduction) -> None:
-    grid = top_k_only.grid(False)
-    assert len(grid.problems) == int(np.prod([len(v) for v in TOP_K_AXES.values()]))
+def test_grid_problems_stand_in_the_order_of_the_labels() -> None:
+    grid = TOP_K.grid(False)
+    labels = list(itertools.product(*TOP_K_AXES.values()))
+    assert len(grid.problems) == len(labels)
+    for k in (0, 1, 57, 118):
+        model, size, scheme, fraction = labels[k]
+        assert grid.problems[k].data == LABELS[model]
+        assert grid.problems[k].samples_per_dimension == size
+        assert grid.problems[k].selection == SCHEMES[scheme](fraction)
+
+
+def test_theory_that_could_not_be_computed_agrees_with_nothing() -> None:
+    missing = results()
+    missing.theory_misclassification[0, 0] = np.nan
+    claim = agreement_claim(missing)
+    assert not claim.holds
+    assert "1 points without theory" in claim.numbers
+
+
+def test_a_common_shift_shows_in_the_mean_gap_though_in_no_single_point() -> None:
+    noisy = results(gap=0.006, noise=0.001)
+    own = np.random.default_rng(3).normal(size=noisy.simulation_misclassification.shape)
+    noisy["simulation_misclassification"] = noisy.simulation_misclassification + 0.01 * own
+    assert not agreement_claim(noisy).holds
+    noisy["theory_misclassification"] = noisy.theory_misclassification + 0.006
+    assert agreement_claim(noisy).holds
+
+
+@pytest.mark.parametrize("name", ["top-k-failure", "hard-vs-easy", "unbiased-vs-biased"])
+def test_theory_claims_hold_and_those_of_the_opposite_errors_do_not(name: str) -> None:
+    reproduction = small(REPRODUCTIONS[name])
+    found = compute(reproduction, full=False)
+
+    def theory_claims(values: xr.Dataset) -> list[Claim]:
+        return [c for c in reproduction.claims(values) if c.basis.startswith("theory")]
+
+    claims = theory_claims(found)
+    assert len(claims) >= 7
+    assert all(claim.holds for claim in claims), [c for c in claims if not c.holds]
+    opposite = found.assign(theory_misclassification=0.5 - found.theory_misclassification)
+    assert sum(claim.holds for claim in theory_claims(opposite)) <= 2

@@ -50,8 +50,9 @@ def test_predict_prints_a_table_for_steps_and_top_selection() -> None:
         (["predict", *POINT, "--signal-norm", "big"], "--signal-norm"),
         (["predict", "--fraction", "0.5"], "Missing option"),
         (["reproduce", "figure-99"], "figure-99"),
-        (["reproduce"], "figure = None"),
+        (["reproduce"], "figure = ''"),
         (["reproduce", "top-k-failure", "--from-results", "--output", "nowhere"], "nowhere"),
+        (["reproduce", "all", "--from-results", "--full"], "--from-results = '--full'"),
         (["reproduce", "figure-2", "--output", "/dev/null"], "/dev/null"),
     ],
 )

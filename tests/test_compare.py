@@ -57,9 +57,10 @@ def test_the_limits_standard_error_is_that_of_the_fitted_line() -> None:
     generator = np.random.default_rng(0)
     error = np.array([0.3, 0.2, 0.1])
     limits = [
-        extrapolate([10, 20, 50], 1 + generator.normal(0, error), error).mean for _ in range(4000)
+        extrapolate([10, 20, 50], 1 + generator.normal(0, error), error).limit.mean
+        for _ in range(4000)
     ]
-    claimed = extrapolate([10, 20, 50], np.ones(3), error).standard_error
+    claimed = extrapolate([10, 20, 50], np.ones(3), error).limit.standard_error
     assert np.std(limits) == pytest.approx(claimed, rel=0.05)
 
 
