@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from figures.style import SchemeStyle
 from simulate.compare import mean_and_error
 
-CHARACTERS_PER_INCH = 11.5
+CHARACTERS_PER_INCH = 12.5
 """Of a title, so that its lines fit the figure."""
 
 

@@ -123,7 +123,7 @@ FIGURE = Reproduction(
     name="figure-2",
     title="Figure 2: perfect surrogate, biased selection",
     shows="hard samples win at N/p = 36.9, easy ones at 2.29; subsets beat the full sample",
-    minutes=(2, 20),
+    minutes=(0.8, 22),
     grid=_grid,
     draw=_draw,
     table=lambda results: agreement(results, ["labels", "samples_per_dimension", "ridge"]),

@@ -127,7 +127,7 @@ FIGURE = Reproduction(
     name="finite-size",
     title="Finite-size effects from p = 50 to 1600",
     shows="the gap between simulation and theory vanishes as the dimension grows",
-    minutes=(1, 4),
+    minutes=(0.8, 4),
     grid=_grid,
     draw=_draw,
     table=_table,

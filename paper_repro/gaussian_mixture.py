@@ -95,7 +95,7 @@ FIGURE = Reproduction(
     name="gaussian-mixture",
     title="Gaussian mixtures, biased and unbiased selection",
     shows="the layout of Figure 2 for r = 1 and 1.5, balanced and 20/80, both weightings",
-    minutes=(2, 12),
+    minutes=(0.9, 10),
     grid=_grid,
     draw=_draw,
     table=lambda results: agreement(results, ["weighting", "mixture", "ridge"]),

@@ -95,7 +95,7 @@ def _grid(full: bool) -> Grid:
 
 def _draw(results: xr.Dataset) -> dict[str, Figure]:
     count = len(TRAINED)
-    x = np.array([*map(float, TRAINED), 80.0, 200.0])
+    x = np.array([*map(float, TRAINED), 100.0, 500.0])
     with figure_style():
         figure, axes = panel_grid(
             results.sizes["samples_per_dimension"],
@@ -181,7 +181,7 @@ def _claims(results: xr.Dataset) -> list[Claim]:
         results.sel(samples_per_dimension=LOW_DIMENSION, scheme="hardest", fraction=0.3),
         "here",
         "The scale of the score matters, not only its direction: α = 1, N/p = 36.9, γ = 0.3: the"
-        " perfect direction at the scale of the surrogate of 32p labels beats the perfect surrogate",
+        " perfect direction at the scale of that of 32p labels beats the perfect surrogate",
         {"surrogate": RESCALED},
         {"surrogate": PERFECT},
     )
@@ -219,7 +219,7 @@ FIGURE = Reproduction(
     name="weak-vs-strong-surrogate",
     title="Weak against strong surrogates",
     shows="within a scheme weaker surrogates can win; with the best scheme they do not",
-    minutes=(1, 10),
+    minutes=(0.4, 8),
     grid=_grid,
     draw=_draw,
     table=_table,
