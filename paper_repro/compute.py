@@ -49,54 +49,71 @@ def compute(
     """
     grid = _tune(reproduction.grid(full), report)
     predictions = _predict(grid, report)
-    results = xr.Dataset(coords={name: _coordinate(name, v) for name, v in grid.axes.items()})
-    dims = tuple(grid.axes)
-    shape = tuple(len(values) for values in grid.axes.values())
-
-    def arranged(values: list[Any], **attributes: str) -> xr.Variable:
-        return xr.Variable(dims, np.array(values).reshape(shape), attributes)
-
-    for name, (long_name, symbol, unit) in QUANTITIES.items():
-        results[f"theory_{name}"] = arranged(
-            [getattr(predictions[p], name) for p in grid.problems],
-            long_name=long_name,
-            symbol=symbol,
-            units=unit,
-        )
-    results["theory_status"] = arranged([predictions[p].status.name for p in grid.problems])
-    if "ridge" not in dims or not np.issubdtype(results.ridge.dtype, np.number):
-        results["theory_ridge"] = arranged([p.ridge for p in grid.problems], symbol="lambda")
-    keys = list(zip(grid.problems, grid.sizes, strict=True))
-    results["repeated"] = arranged(_repeated(keys))
     scale = "full" if full else "quick"
+    results = _theory(grid, predictions)
     results.attrs = {"title": reproduction.title, "scale": scale, "seed": seed}
-    sizes = sorted({size for size in grid.sizes if size is not None})
-    if not sizes:
+    if not any(grid.sizes):
         return results
     watcher = report.expecting(predictions) if report is not None else None
     measured: dict[tuple[Problem, Size | None], Array] = {}
-    for size in sizes:
-        chosen = tuple(dict.fromkeys(p for p, s in keys if s == size))
+    keys = list(zip(grid.problems, grid.sizes, strict=True))
+    for size in sorted({size for size in grid.sizes if size is not None}):
+        chosen = tuple(dict.fromkeys(problem for problem, s in keys if s == size))
         plan = Plan(chosen, (size.dimension,), size.repeats, seed)
         name = f"simulation-{scale}-p{size.dimension}-x{size.repeats}-seed{seed}"
         values = run(plan, directory / name if directory else None, executor, watcher)[0]
         measured.update(((p, size), v) for p, v in zip(chosen, values, strict=True))
-    data_sets = max(size.repeats for size in sizes)
+    return results.assign(_simulation(grid, measured))
+
+
+def _arranged(grid: Grid, values: list[Any], **attributes: str) -> xr.Variable:
+    """A value for every point, over the axes."""
+    shape = tuple(len(labels) for labels in grid.axes.values())
+    return xr.Variable(tuple(grid.axes), np.array(values).reshape(shape), attributes)
+
+
+def _theory(grid: Grid, predictions: Mapping[Problem, Prediction]) -> xr.Dataset:
+    results = xr.Dataset(coords={name: _coordinate(name, v) for name, v in grid.axes.items()})
+    for name, (long_name, symbol, unit) in QUANTITIES.items():
+        values = [getattr(predictions[p], name) for p in grid.problems]
+        results[f"theory_{name}"] = _arranged(
+            grid, values, long_name=long_name, symbol=symbol, units=unit
+        )
+    statuses = [predictions[p].status.name for p in grid.problems]
+    results["theory_status"] = _arranged(grid, statuses)
+    if any(grid.tuned) or "ridge" not in grid.axes:
+        ridges = [p.ridge for p in grid.problems]
+        results["theory_ridge"] = _arranged(grid, ridges, long_name="ridge", symbol="lambda")
+    results["repeated"] = _arranged(grid, _repeated(grid))
+    return results
+
+
+def _simulation(
+    grid: Grid, measured: Mapping[tuple[Problem, Size | None], Array]
+) -> dict[str, xr.Variable]:
+    """Results over the axes and data_set, NaN where there are none, and their sizes."""
+    keys = list(zip(grid.problems, grid.sizes, strict=True))
+    data_sets = max(size.repeats for size in grid.sizes if size is not None)
     table = np.full((len(keys), data_sets, len(COLUMNS)), np.nan)
     for row, key in zip(table, keys, strict=True):
         if key in measured:
             row[: len(measured[key])] = measured[key]
-    results = results.assign_coords(data_set=np.arange(data_sets))
+    shape = tuple(len(labels) for labels in grid.axes.values())
+    variables: dict[str, xr.Variable] = {"data_set": xr.Variable("data_set", np.arange(data_sets))}
     for k, name in enumerate(COLUMNS):
         long_name, symbol, unit = QUANTITIES.get(name, (name.replace("_", " "), "", "1"))
         attributes = {"long_name": f"simulated {long_name}", "symbol": symbol, "units": unit}
         values = table[..., k].reshape(*shape, data_sets)
-        results[f"simulation_{name}"] = xr.Variable((*dims, "data_set"), values, attributes)
+        variables[f"simulation_{name}"] = xr.Variable((*grid.axes, "data_set"), values, attributes)
     dimensions = [0 if s is None else s.dimension for s in grid.sizes]
     samples = [0 if s is None else pool_size(p, s.dimension) for p, s in keys]
-    results["simulation_dimension"] = arranged(dimensions, long_name="dimension p; 0: none")
-    results["simulation_samples"] = arranged(samples, long_name="size N of the pool; 0: none")
-    return results
+    variables["simulation_dimension"] = _arranged(
+        grid, dimensions, long_name="dimension p; 0: none"
+    )
+    variables["simulation_samples"] = _arranged(
+        grid, samples, long_name="size N of the pool; 0: none"
+    )
+    return variables
 
 
 def _predict(grid: Grid, report: Report | None) -> dict[Problem, Prediction]:
@@ -124,10 +141,10 @@ def _tune(grid: Grid, report: Report | None) -> Grid:
     return dataclasses.replace(grid, problems=problems)
 
 
-def _repeated(keys: list[tuple[Problem, Size | None]]) -> list[bool]:
+def _repeated(grid: Grid) -> list[bool]:
     seen: set[tuple[Problem, Size | None]] = set()
     repeated = []
-    for key in keys:
+    for key in zip(grid.problems, grid.sizes, strict=True):
         repeated.append(key in seen)
         seen.add(key)
     return repeated
