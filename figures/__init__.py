@@ -3,7 +3,7 @@
 from figures.agreement import z_score_plot
 from figures.maps import gain_map, winner_legend, winner_map
 from figures.overlay import difference_panels, fraction_panels
-from figures.panels import add_legend, caption, difference, draw_curve, panel_grid
+from figures.panels import add_legend, caption, difference, draw_curve, log_ticks, panel_grid
 from figures.style import POWER_STYLES, TOP_STYLES, figure_style
 from figures.sweeps import gap_panel, sweep_panels
 
@@ -19,6 +19,7 @@ __all__ = [
     "fraction_panels",
     "gain_map",
     "gap_panel",
+    "log_ticks",
     "panel_grid",
     "sweep_panels",
     "winner_legend",

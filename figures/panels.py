@@ -1,7 +1,8 @@
 """Parts that figures share: grids of panels, curves with points, differences, legends, captions."""
 
 import textwrap
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -125,7 +126,19 @@ def caption(results: xr.Dataset) -> str:
     sizes = f"p = {', '.join(map(str, p))}"
     if len(pairs) <= 3:
         sizes = "; ".join(f"p = {p}, N = {n}" for p, n in pairs)
+    return f"lines: theory;  points: simulation ({sizes}; {data_sets(results)}), ±1 s.e."
+
+
+def data_sets(results: xr.Dataset) -> str:
+    """How many data sets the simulated points have, such as "12 to 300 data sets"."""
     counts = results.simulation_converged.notnull().sum("data_set")
     least, most = int(counts.where(counts > 0).min()), int(counts.max())
-    sets = f"{least}" if least == most else f"{least} to {most}"
-    return f"lines: theory;  points: simulation ({sizes}; {sets} data sets), ±1 s.e."
+    return f"{least} data sets" if least == most else f"{least} to {most} data sets"
+
+
+def log_ticks(axis: Axes, which: Literal["x", "y"], values: Sequence[float]) -> None:
+    """A logarithmic axis with ticks at the given values only, written as plain numbers."""
+    axis.set(**{f"{which}scale": "log"})
+    ticks = axis.xaxis if which == "x" else axis.yaxis
+    ticks.set_ticks(list(values), [f"{value:g}" for value in values])
+    ticks.set_ticks([], minor=True)

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.panels import add_legend, add_title, draw_points
+from figures.panels import add_legend, add_title, data_sets, draw_points
 from figures.style import MARKERS, POWER_STYLES, SERIES_COLOURS, SchemeStyle, figure_style
 from simulate.compare import extrapolate, mean_and_error
 from theory._validation import InvalidFieldError
@@ -116,9 +116,7 @@ def _axes_of(results: xr.Dataset) -> list[str]:
 
 def _sizes(results: xr.Dataset) -> str:
     p = ", ".join(f"{v:g}" for v in results.dimension.values)
-    counts = results[SIMULATION].count("data_set")
-    least, most = int(counts.min()), int(counts.max())
-    return f"p = {p}, {least if least == most else f'{least} to {most}'} data sets"
+    return f"p = {p}, {data_sets(results)}"
 
 
 def _title(results: xr.Dataset, legend: str) -> str:

@@ -8,9 +8,9 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures import figure_style, gain_map, panel_grid
+from figures import figure_style, gain_map, log_ticks, panel_grid
 from paper_repro.claims import Claim, agreement_claim, beats, theory_claim
-from paper_repro.reproduction import Grid, Reproduction, Size
+from paper_repro.reproduction import Reproduction, Size
 from paper_repro.settings import HIGH_DIMENSION, LABELS, LOW_DIMENSION
 from theory import (
     GaussianMixture,
@@ -71,15 +71,6 @@ def _size(full: bool, **labels: Any) -> Size | None:
     return Size(3000, 10) if full else Size(400, 40)
 
 
-def _grid(full: bool) -> Grid:
-    return Grid.over(
-        AXES,
-        _problem,
-        lambda **labels: _size(full, **labels),
-        lambda ridge, **_: ridge == "tuned",
-    )
-
-
 def _gain(results: xr.Dataset) -> xr.DataArray:
     """Error of the full sample minus that of subsets, in percentage points."""
     error = 100 * results.theory_misclassification
@@ -107,9 +98,7 @@ def _draw(results: xr.Dataset) -> dict[str, Figure]:
                     axis, 100 * panel.fraction.values, panel.samples_per_dimension.values,
                     panel.transpose("samples_per_dimension", "fraction").values, largest=3.0,
                 )  # fmt: skip
-                axis.set_yscale("log")
-                axis.set_yticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
-                axis.set_yticks([], minor=True)
+                log_ticks(axis, "y", [1, 3, 10, 30, 100])
                 if i == 0:
                     axis.set_title(TITLES[data])
             rule = f"ridge λ = {ridge}" if RIDGES[ridge] else "ridge tuned\nfor both"
@@ -214,7 +203,10 @@ FIGURE = Reproduction(
     title="Subsets that beat the full sample",
     shows="a strict subset often beats the full sample, even when both ridges are tuned",
     minutes=(1.8, 5),
-    grid=_grid,
+    axes=AXES,
+    problem=_problem,
+    size=_size,
+    tuned=lambda ridge, **_: ridge == "tuned",
     draw=_draw,
     table=_table,
     claims=_claims,

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from figures import fraction_panels
 from paper_repro.claims import Claim, agreement, agreement_claim, beats, best_scheme_changes
-from paper_repro.reproduction import Grid, Reproduction
+from paper_repro.reproduction import Reproduction
 from paper_repro.settings import (
     ALPHAS,
     COLUMN_TITLES,
@@ -35,14 +35,6 @@ def _problem(
 ) -> Problem:
     selection = PowerSelection(alpha, fraction)
     return full_sample(labels, samples_per_dimension, ridge).replace({"selection": selection})
-
-
-def _grid(full: bool) -> Grid:
-    return Grid.over(
-        AXES,
-        _problem,
-        lambda samples_per_dimension, **_: size(samples_per_dimension, full),
-    )
 
 
 def _draw(results: xr.Dataset) -> dict[str, Figure]:
@@ -124,7 +116,9 @@ FIGURE = Reproduction(
     title="Figure 2: perfect surrogate, biased selection",
     shows="hard samples win at N/p = 36.9, easy ones at 2.29; subsets beat the full sample",
     minutes=(0.8, 22),
-    grid=_grid,
+    axes=AXES,
+    problem=_problem,
+    size=size,
     draw=_draw,
     table=lambda results: agreement(results, ["labels", "samples_per_dimension", "ridge"]),
     claims=_claims,

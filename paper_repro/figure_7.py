@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from figures import difference, difference_panels, fraction_panels
 from paper_repro.claims import Claim, agreement, agreement_claim, beats, theory_claim
-from paper_repro.reproduction import Grid, Reproduction, Size
+from paper_repro.reproduction import Reproduction, Size
 from paper_repro.settings import ALPHAS, FRACTIONS, LOW_DIMENSION, RIDGES, full_sample, size
 from theory import GivenSurrogate, PowerSelection, Problem, TrainedSurrogate
 
@@ -45,12 +45,8 @@ def _problem(
     )
 
 
-def _size(coefficients: str, full: bool) -> Size | None:
+def _size(coefficients: str, full: bool, **_: Any) -> Size | None:
     return size(LOW_DIMENSION, full) if coefficients == "trained" else None
-
-
-def _grid(full: bool) -> Grid:
-    return Grid.over(AXES, _problem, lambda coefficients, **_: _size(coefficients, full))
 
 
 def _draw(results: xr.Dataset) -> dict[str, Figure]:
@@ -122,7 +118,9 @@ FIGURE = Reproduction(
     title="Figure 7: trained surrogates, f1 labels, biased selection",
     shows="a surrogate trained on 4 or 8 labels per dimension: theory predicts its quality too",
     minutes=(0.6, 7),
-    grid=_grid,
+    axes=AXES,
+    problem=_problem,
+    size=_size,
     draw=_draw,
     table=lambda results: agreement(results.sel(coefficients="trained"), ["surrogate", "ridge"]),
     claims=_claims,

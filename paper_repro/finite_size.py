@@ -10,7 +10,7 @@ from scipy import stats
 from figures import POWER_STYLES, gap_panel
 from figures.style import SchemeStyle
 from paper_repro.claims import AGREEMENT, FINITE_SIZE, Claim
-from paper_repro.reproduction import Grid, Reproduction, Size
+from paper_repro.reproduction import Reproduction, Size
 from paper_repro.settings import HIGH_DIMENSION, full_sample
 from simulate.compare import extrapolate, mean_and_error
 from theory import GaussianMixture, PowerSelection, Problem, RandomSelection, TrainedSurrogate
@@ -47,15 +47,6 @@ FULL = {50: 1200, 100: 800, 200: 600, 400: 600, 800: 400, 1600: 300}
 """Data sets by dimension p. The limit rests on the largest p, where a few are left to chance."""
 
 AXES: dict[str, Any] = {"dimension": list(QUICK), "problem": list(PROBLEMS)}
-
-
-def _grid(full: bool) -> Grid:
-    repeats = FULL if full else QUICK
-    return Grid.over(
-        AXES,
-        lambda problem, **_: PROBLEMS[problem],
-        lambda dimension, **_: Size(dimension, repeats[dimension]),
-    )
 
 
 def _draw(results: xr.Dataset) -> dict[str, Figure]:
@@ -129,7 +120,9 @@ FIGURE = Reproduction(
     title="Finite-size effects from p = 50 to 1600",
     shows="the gap between simulation and theory vanishes as the dimension grows",
     minutes=(0.8, 10),
-    grid=_grid,
+    axes=AXES,
+    problem=lambda problem, **_: PROBLEMS[problem],
+    size=lambda dimension, full, **_: Size(dimension, (FULL if full else QUICK)[dimension]),
     draw=_draw,
     table=_table,
     claims=_claims,

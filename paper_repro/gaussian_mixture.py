@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from figures import fraction_panels
 from paper_repro.claims import Claim, agreement, agreement_claim, beats
-from paper_repro.reproduction import Grid, Reproduction, Size
+from paper_repro.reproduction import Reproduction, Size
 from paper_repro.settings import ALPHAS, FRACTIONS, RIDGES
 from theory import GaussianMixture, PowerSelection, Problem
 
@@ -37,10 +37,6 @@ def _problem(weighting: str, mixture: str, ridge: float, alpha: float, fraction:
         samples_per_dimension=SAMPLES_PER_DIMENSION,
         fit_intercept=data.positive_fraction != 0.5,
     )
-
-
-def _grid(full: bool) -> Grid:
-    return Grid.over(AXES, _problem, lambda **_: Size(1000, 10) if full else Size(200, 20))
 
 
 def _draw(results: xr.Dataset) -> dict[str, Figure]:
@@ -96,7 +92,9 @@ FIGURE = Reproduction(
     title="Gaussian mixtures, biased and unbiased selection",
     shows="the layout of Figure 2 for r = 1 and 1.5, balanced and 20/80, both weightings",
     minutes=(0.9, 10),
-    grid=_grid,
+    axes=AXES,
+    problem=_problem,
+    size=lambda full, **_: Size(1000, 10) if full else Size(200, 20),
     draw=_draw,
     table=lambda results: agreement(results, ["weighting", "mixture", "ridge"]),
     claims=_claims,

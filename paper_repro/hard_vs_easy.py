@@ -14,12 +14,13 @@ from figures import (
     difference,
     draw_curve,
     figure_style,
+    log_ticks,
     panel_grid,
     winner_legend,
     winner_map,
 )
 from paper_repro.claims import Claim, agreement_claim, beats, theory_claim
-from paper_repro.reproduction import Grid, Reproduction, Size
+from paper_repro.reproduction import Reproduction, Size
 from paper_repro.settings import ALPHAS, full_sample
 from theory import PowerSelection, Problem
 
@@ -39,18 +40,10 @@ def _problem(labels: str, samples_per_dimension: float, fraction: float, alpha: 
     return full_sample(labels, samples_per_dimension).replace({"selection": selection})
 
 
-def _size(samples_per_dimension: float, fraction: float, full: bool) -> Size | None:
+def _size(samples_per_dimension: float, fraction: float, full: bool, **_: Any) -> Size | None:
     if fraction != CUT or samples_per_dimension not in AXES["samples_per_dimension"][1::2]:
         return None
     return Size(1000 if full else 200, 20)
-
-
-def _grid(full: bool) -> Grid:
-    return Grid.over(
-        AXES,
-        _problem,
-        lambda samples_per_dimension, fraction, **_: _size(samples_per_dimension, fraction, full),
-    )
 
 
 def _draw(results: xr.Dataset) -> dict[str, Figure]:
@@ -72,9 +65,7 @@ def _map(results: xr.Dataset) -> Figure:
             winners = error.argmin("alpha").transpose("samples_per_dimension", "fraction")
             x, y = 100 * results.fraction.values, results.samples_per_dimension.values
             winner_map(axis, x, y, winners.values, styles)
-            axis.set_yscale("log")
-            axis.set_yticks([1, 3, 10, 30, 80], ["1", "3", "10", "30", "80"])
-            axis.set_yticks([], minor=True)
+            log_ticks(axis, "y", [1, 3, 10, 30, 80])
             axis.set_title(f"{labels} labels")
             axis.set_xlabel("fraction of the pool kept, n/N (%)")
         axes[0, 0].set_ylabel("samples per dimension N/p")
@@ -100,9 +91,7 @@ def _cut(results: xr.Dataset) -> Figure:
                 if alpha != 0:
                     curve = gap.sel(labels=labels, alpha=alpha)
                     draw_curve(axis, gap.samples_per_dimension, curve, POWER_STYLES[alpha])
-            axis.set_xscale("log")
-            axis.set_xticks([1, 3, 10, 30, 80], ["1", "3", "10", "30", "80"])
-            axis.set_xticks([], minor=True)
+            log_ticks(axis, "x", [1, 3, 10, 30, 80])
             axis.set_title(f"{labels} labels")
             axis.set_xlabel("samples per dimension N/p")
         axes[0, 0].set_ylabel("misclassification, minus that of\nrandom selection (points)")
@@ -182,7 +171,9 @@ FIGURE = Reproduction(
     title="Hard or easy samples? The exponent that wins",
     shows="the sign flip between low and high dimension, as a map over N/p and fraction",
     minutes=(0.4, 6),
-    grid=_grid,
+    axes=AXES,
+    problem=_problem,
+    size=_size,
     draw=_draw,
     table=_table,
     claims=_claims,

@@ -46,8 +46,7 @@ def load_results(reproduction: Reproduction, directory: Path) -> xr.Dataset:
             f"{path} does not exist: run dataselect reproduce {reproduction.name} first"
         )
     results = xr.load_dataset(path, engine="h5netcdf")
-    wanted = reproduction.grid(results.attrs["scale"] == "full").axes
-    for name, values in wanted.items():
+    for name, values in reproduction.axes.items():
         if name not in results.coords or results[name].values.tolist() != list(values):
             raise ValueError(
                 f"{path} was written by another version (its axis {name} differs): run"

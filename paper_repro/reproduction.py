@@ -12,9 +12,6 @@ from matplotlib.figure import Figure
 from paper_repro.claims import Claim
 from theory import Problem, RandomSelection
 
-PAPER_SIZES = {34345 / 932: 932, 6870 / 3000: 3000}
-"""The paper's two settings: dimension p by N/p."""
-
 
 class Size(NamedTuple):
     """A simulation: dimension p and number of independent data sets."""
@@ -35,23 +32,6 @@ class Grid:
     sizes: Sequence[Size | None]
     tuned: Sequence[bool]
 
-    @classmethod
-    def over(
-        cls,
-        axes: Mapping[str, Sequence[Any]],
-        problem: Callable[..., Problem],
-        size: Callable[..., Size | None] = lambda **labels: None,
-        tuned: Callable[..., bool] = lambda **labels: False,
-    ) -> "Grid":
-        """What the functions say of every combination of labels, which they take by name."""
-        labels = [dict(zip(axes, step, strict=True)) for step in itertools.product(*axes.values())]
-        return cls(
-            axes,
-            problems=[_canonical(problem(**at)) for at in labels],
-            sizes=[size(**at) for at in labels],
-            tuned=[tuned(**at) for at in labels],
-        )
-
 
 def _canonical(problem: Problem) -> Problem:
     """The problem, or the same with random selection where it selects the full sample."""
@@ -64,15 +44,31 @@ class Reproduction:
     """One figure: from its problems to a labelled dataset, pictures, a table and verdicts.
 
     shows: what to see in it, in one line. minutes: time of the quick and of the full run on two
-    cores. grid: the problems; True for the paper's sizes, False for small ones. draw: pictures by
-    name, the first the most telling. table: the numbers to read beside it.
+    cores. axes: labels; for every combination of them, taken by name, ``problem`` is the problem,
+    ``size``, which takes ``full`` too, its simulation (at the paper's sizes or small ones) or None,
+    and ``tuned`` says whether its ridge is to be tuned. draw: pictures by name, the first the most
+    telling. table: the numbers to read beside it.
     """
 
     name: str
     title: str
     shows: str
     minutes: tuple[float, float]
-    grid: Callable[[bool], Grid]
+    axes: Mapping[str, Sequence[Any]]
+    problem: Callable[..., Problem]
+    size: Callable[..., Size | None]
     draw: Callable[[xr.Dataset], dict[str, Figure]]
     table: Callable[[xr.Dataset], pd.DataFrame]
     claims: Callable[[xr.Dataset], list[Claim]]
+    tuned: Callable[..., bool] = lambda **labels: False
+
+    def grid(self, full: bool) -> Grid:
+        """Problems and sizes of every combination of labels."""
+        steps = itertools.product(*self.axes.values())
+        labels = [dict(zip(self.axes, step, strict=True)) for step in steps]
+        return Grid(
+            self.axes,
+            problems=[_canonical(self.problem(**at)) for at in labels],
+            sizes=[self.size(full=full, **at) for at in labels],
+            tuned=[self.tuned(**at) for at in labels],
+        )

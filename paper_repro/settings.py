@@ -1,5 +1,7 @@
 """What the paper's figures share: label models, ridges, exponents, fractions and sizes."""
 
+from typing import Any
+
 from paper_repro.reproduction import Size
 from theory import F1, F2, Problem, RandomSelection, SingleIndex
 
@@ -23,7 +25,7 @@ def full_sample(labels: str, samples_per_dimension: float, ridge: float = 0.01) 
     return Problem(LABELS[labels], RandomSelection(1.0), ridge, samples_per_dimension)
 
 
-def size(samples_per_dimension: float, full: bool) -> Size:
+def size(samples_per_dimension: float, full: bool, **_: Any) -> Size:
     """Ten data sets of the paper's dimension, or twenty of 1000 to 4000 samples."""
     if full:
         return Size(932 if samples_per_dimension > 10 else 3000, 10)

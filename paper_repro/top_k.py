@@ -17,7 +17,7 @@ from figures import (
     panel_grid,
 )
 from paper_repro.claims import Claim, agreement, agreement_claim, beats, theory_claim
-from paper_repro.reproduction import Grid, Reproduction
+from paper_repro.reproduction import Reproduction
 from paper_repro.settings import (
     COLUMN_TITLES,
     FRACTIONS,
@@ -54,12 +54,6 @@ AXES: dict[str, Any] = {
 def _problem(labels: str, samples_per_dimension: float, scheme: str, fraction: float) -> Problem:
     selection = SCHEMES[scheme](fraction)
     return full_sample(labels, samples_per_dimension).replace({"selection": selection})
-
-
-def _grid(full: bool) -> Grid:
-    return Grid.over(
-        AXES, _problem, lambda samples_per_dimension, **_: size(samples_per_dimension, full)
-    )
 
 
 def _draw(results: xr.Dataset) -> dict[str, Figure]:
@@ -141,7 +135,9 @@ FIGURE = Reproduction(
     title="Only the hardest samples: failure of top-k selection",
     shows="keeping only the hardest can be worse than twice the error of random selection",
     minutes=(0.25, 6),
-    grid=_grid,
+    axes=AXES,
+    problem=_problem,
+    size=size,
     draw=_draw,
     table=_table,
     claims=_claims,

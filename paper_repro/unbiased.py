@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from figures import difference, difference_panels, fraction_panels
 from paper_repro.claims import Claim, agreement_claim, beats, theory_claim
 from paper_repro.figure_2 import AXES as FIGURE_2_AXES
-from paper_repro.reproduction import Grid, Reproduction, Size
+from paper_repro.reproduction import Reproduction, Size
 from paper_repro.settings import (
     COLUMN_TITLES,
     HIGH_DIMENSION,
@@ -43,17 +43,9 @@ def _problem(
     return full_sample(labels, samples_per_dimension, ridge).replace({"selection": selection})
 
 
-def _size(samples_per_dimension: float, full: bool) -> Size:
+def _size(samples_per_dimension: float, full: bool, **_: Any) -> Size:
     paper = size(samples_per_dimension, full)
     return paper if full else Size(min(paper.dimension, 200), 20)
-
-
-def _grid(full: bool) -> Grid:
-    return Grid.over(
-        AXES,
-        _problem,
-        lambda samples_per_dimension, **_: _size(samples_per_dimension, full),
-    )
 
 
 def _draw(results: xr.Dataset) -> dict[str, Figure]:
@@ -195,7 +187,9 @@ FIGURE = Reproduction(
     title="Unbiased (reweighted) against biased selection",
     shows="reweighting by 1/π, influence sampling too, costs up to several points of error",
     minutes=(1.1, 45),
-    grid=_grid,
+    axes=AXES,
+    problem=_problem,
+    size=_size,
     draw=_draw,
     table=_table,
     claims=_claims,

@@ -20,7 +20,7 @@ from figures import (
     panel_grid,
 )
 from paper_repro.claims import Claim, agreement_claim, beats, theory_claim
-from paper_repro.reproduction import Grid, Reproduction, Size
+from paper_repro.reproduction import Reproduction, Size
 from paper_repro.settings import COLUMN_TITLES, HIGH_DIMENSION, LOW_DIMENSION, full_sample, size
 from theory import (
     F1,
@@ -81,16 +81,8 @@ def _surrogate(name: str, problem: Problem) -> Any:
     return TRAINED[name]
 
 
-def _size(samples_per_dimension: float, fraction: float, full: bool) -> Size | None:
+def _size(samples_per_dimension: float, fraction: float, full: bool, **_: Any) -> Size | None:
     return size(samples_per_dimension, full) if fraction == SIMULATED_FRACTION else None
-
-
-def _grid(full: bool) -> Grid:
-    return Grid.over(
-        AXES,
-        _problem,
-        lambda samples_per_dimension, fraction, **_: _size(samples_per_dimension, fraction, full),
-    )
 
 
 def _draw(results: xr.Dataset) -> dict[str, Figure]:
@@ -220,7 +212,9 @@ FIGURE = Reproduction(
     title="Weak against strong surrogates",
     shows="within a scheme weaker surrogates can win; with the best scheme they do not",
     minutes=(0.4, 5),
-    grid=_grid,
+    axes=AXES,
+    problem=_problem,
+    size=_size,
     draw=_draw,
     table=_table,
     claims=_claims,

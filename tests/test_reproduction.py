@@ -19,7 +19,7 @@ from paper_repro import figure_2, validation
 from paper_repro.catalogue import REPRODUCTIONS
 from paper_repro.compute import compute
 from paper_repro.reproduce import load_results, reproduce
-from paper_repro.reproduction import Grid, Reproduction, Size
+from paper_repro.reproduction import Reproduction, Size
 from simulate import Plan
 from simulate.files import write_whole
 from simulate.task import COLUMNS
@@ -39,11 +39,10 @@ from theory import (
 def small(reproduction: Reproduction) -> Reproduction:
     """The same figure with simulations that take no time."""
 
-    def grid(full: bool) -> Grid:
-        whole = reproduction.grid(full)
-        return dataclasses.replace(whole, sizes=[s and Size(20, 2) for s in whole.sizes])
+    def size(**labels: Any) -> Size | None:
+        return Size(20, 2) if reproduction.size(**labels) else None
 
-    return dataclasses.replace(reproduction, grid=grid)
+    return dataclasses.replace(reproduction, size=size)
 
 
 @pytest.fixture(scope="module")
