@@ -38,7 +38,7 @@ def test_predict_prints_a_table_for_steps_and_top_selection() -> None:
         "--selection", "easy",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "misclassification  0." in done.stdout
+    assert "misclassification        0." in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ from theory import (
     TabulatedSelection,
     TopSelection,
     TrainedSurrogate,
-    predict,
     sweep,
 )
 
@@ -75,7 +74,6 @@ WRONG: list[tuple[Callable[[], object], str, str]] = [
     (lambda: TabulatedSelection((0.0, 1.0), (0.1, 1.2)), "probabilities[1] = 1.2", "[0, 1]"),
     (lambda: TabulatedSelection((0.0, 1.0), (0.1,)), "probabilities", "2 numbers"),
     (lambda: TabulatedSelection((0.0, 1.0), (0.0, 0.0)), "probabilities", "positive somewhere"),
-    (lambda: predict(problem(selection=BandSelection(90.0, 95.0))), "90.0", "keeps samples"),
     (lambda: GivenSurrogate(0.0, 0.0), "beta_0 = 0.0", "non-zero"),
     (lambda: GivenSurrogate(1.0, -0.1), "beta_s = -0.1", ">= 0"),
     (lambda: TrainedSurrogate(0.0, 0.1), "surrogate.samples_per_dimension = 0.0", "> 0"),
@@ -88,7 +86,7 @@ WRONG: list[tuple[Callable[[], object], str, str]] = [
     (lambda: SmoothedHingeLoss(0.0), "loss.width = 0.0", "> 0"),
     (lambda: sweep(problem(), {"ridg": [0.1]}), "'ridg'", "one of ridge"),
     (lambda: sweep(problem(), {("ridge", "data.signal_norm"): [(0.1,)]}), "(0.1,)", "2 values"),
-    (lambda: Quadrature(order=1), "quadrature.order = 1", ">= 2"),
+    (lambda: Quadrature(order=1), "quadrature.order = 1", ">= 4"),
     (lambda: problem().replace({"rigde": 0.1}), "'rigde'", "ridge"),
     (
         lambda: problem().replace({"selection.alpha": 1.0}),

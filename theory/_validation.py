@@ -15,6 +15,9 @@ class InvalidFieldError(ValueError):
         self.allowed = allowed
         super().__init__(f"{field} = {value!r} is not allowed: it must be {allowed}")
 
+    def __reduce__(self) -> tuple[type["InvalidFieldError"], tuple[str, object, str]]:
+        return InvalidFieldError, (self.field, self.value, self.allowed)
+
 
 def near_names(name: str, names: Collection[str], prefix: str = "") -> str:
     """What is allowed in place of a wrong name: those that resemble it, or all if none does."""

@@ -5,7 +5,10 @@ The law of h is a finite mixture of unit-variance normals; labels y in {-1, +1} 
 P(y = +1 | x) = f(h). The asymptotic theory needs nothing else of a data model.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -30,6 +33,98 @@ class Link(Protocol):
     def probability(self, index: Array) -> Array:
         """P(y = +1 | u), elementwise."""
         ...
+
+
+class Steps(NamedTuple):
+    """base + sum_j heights[j] Phi((x - centres[j]) / widths[j]), a function of x; widths >= 0."""
+
+    base: float
+    heights: tuple[float, ...]
+    centres: tuple[float, ...]
+    widths: tuple[float, ...]
+
+
+@runtime_checkable
+class SmoothableLink(Link, Protocol):
+    """A link that is a sum of probit steps: its average over a Gaussian has a closed form."""
+
+    def steps(self) -> Steps:
+        """The steps, as a function of the index u."""
+        ...
+
+
+SMOOTHING_NODES = 80
+"""Gauss-Hermite nodes that average a label probability without known steps."""
+
+
+class LabelCurve(NamedTuple):
+    """P(y = +1 | h) within one component of the law of h.
+
+    bends, bend_widths: where it changes, and over which width. steps: the same function as a sum
+    of probit steps, or None.
+    """
+
+    probability: Callable[[Array], Array]
+    bends: tuple[float, ...]
+    bend_widths: tuple[float, ...]
+    steps: Steps | None
+
+    def smoothed(self, mean: Array, deviation: float) -> tuple[Array, Array, Array]:
+        """F(m) = E f(m + deviation xi) for xi ~ N(0, 1), and its first two derivatives in m.
+
+        Without deviation F = f, and the derivatives, which nothing asks for, are given as 0.
+        """
+        if deviation == 0:
+            return self.probability(mean), np.zeros(mean.shape), np.zeros(mean.shape)
+        if self.steps is None:
+            return self._smoothed_numerically(mean, deviation)
+        value = np.full(mean.shape, self.steps.base)
+        first, second = np.zeros(mean.shape), np.zeros(mean.shape)
+        for height, centre, width in zip(*self.steps[1:], strict=True):
+            reach = math.hypot(width, deviation)
+            x = (mean - centre) / reach
+            density = np.exp(-(x**2) / 2)
+            density *= height / (math.sqrt(2 * math.pi) * reach)
+            value += height * ndtr(x)
+            first += density
+            second -= density * x / reach
+        return value, first, second
+
+    def _smoothed_numerically(self, mean: Array, deviation: float) -> tuple[Array, Array, Array]:
+        xi, weight = np.polynomial.hermite_e.hermegauss(SMOOTHING_NODES)
+        weight = weight / weight.sum()
+        value, first, second = (np.zeros(mean.shape) for _ in range(3))
+        for x, w in zip(xi, weight, strict=True):
+            f = self.probability(mean + deviation * x)
+            value += w * f
+            first += w * x / deviation * f
+            second += w * (x**2 - 1) / deviation**2 * f
+        return value, first, second
+
+
+def _constant_curve(probability: float) -> LabelCurve:
+    return LabelCurve(
+        lambda h: np.full_like(h, probability), (), (), Steps(probability, (), (), ())
+    )
+
+
+@lru_cache(maxsize=1)
+def _logistic_scales() -> tuple[Array, Array]:
+    """Weights and widths of probit steps whose sum is the logistic function to 3e-13.
+
+    A logistic variable is a normal one times twice a Kolmogorov variable (Stefanski 1991); the
+    integral over the latter, in its logarithm, is a trapezoid sum.
+    """
+    k = np.exp(np.linspace(math.log(0.17), math.log(4.5), 24))
+    j = np.arange(1, 12)
+    x = k[:, None]
+    a = (2 * j - 1) ** 2 * np.pi**2 / 8
+    small = math.sqrt(2 * np.pi) * (np.exp(-a / x**2) * (2 * a / x**4 - 1 / x**2)).sum(1)
+    large = (8 * x * (-1.0) ** (j + 1) * j**2 * np.exp(-2 * j**2 * x**2)).sum(1)
+    weights = np.where(k < 1, small, large) * k
+    weights /= weights.sum()
+    kept = weights > 1e-14
+    return weights[kept], 2 * k[kept]
 
 
 class Score(NamedTuple):
@@ -60,6 +155,10 @@ class LogisticLink:
     def probability(self, index: Array) -> Array:
         return np.asarray(expit(index + self.intercept), dtype=np.float64)
 
+    def steps(self) -> Steps:
+        weights, widths = _logistic_scales()
+        return Steps(0.0, tuple(weights), (-self.intercept,) * len(weights), tuple(widths))
+
 
 @dataclass(frozen=True)
 class ProbitLink:
@@ -75,6 +174,9 @@ class ProbitLink:
 
     def probability(self, index: Array) -> Array:
         return np.asarray(ndtr(index), dtype=np.float64)
+
+    def steps(self) -> Steps:
+        return Steps(0.0, (1.0,), (0.0,), (1.0,))
 
 
 @dataclass(frozen=True)
@@ -115,6 +217,10 @@ class StepLink:
     def probability(self, index: Array) -> Array:
         position = np.searchsorted(np.asarray(self.thresholds), index, side="right")
         return np.asarray(self.levels)[position]
+
+    def steps(self) -> Steps:
+        heights = tuple(b - a for a, b in pairwise(self.levels))
+        return Steps(self.levels[0], heights, self.thresholds, (0.0,) * len(heights))
 
 
 F1 = StepLink(thresholds=(0.0,), levels=(0.05, 0.95))
@@ -158,6 +264,19 @@ class SingleIndex:
     def jumps(self) -> tuple[float, ...]:
         """Values of h where the label probability jumps."""
         return tuple(u / self.signal_norm for u in self.link.jumps)
+
+    @property
+    def label_curves(self) -> tuple[LabelCurve, ...]:
+        """P(y = +1 | h) for the only component of h."""
+        s = self.signal_norm
+        if not isinstance(self.link, SmoothableLink):
+            jumps = self.jumps
+            return (LabelCurve(self.label_probability, jumps, (0.0,) * len(jumps), None),)
+        base, heights, centres, widths = self.link.steps()
+        steps = Steps(base, heights, tuple(c / s for c in centres), tuple(w / s for w in widths))
+        middle = sorted(widths)[len(widths) // 2]
+        bends = tuple(sorted(set(steps.centres)))
+        return (LabelCurve(self.label_probability, bends, (middle / s,) * len(bends), steps),)
 
     @property
     def true_score(self) -> Score:
@@ -212,6 +331,11 @@ class GaussianMixture:
     @property
     def jumps(self) -> tuple[float, ...]:
         return ()
+
+    @property
+    def label_curves(self) -> tuple[LabelCurve, ...]:
+        """P(y = +1 | class): constant within a class."""
+        return (_constant_curve(1 - self.label_noise), _constant_curve(self.label_noise))
 
     @property
     def true_score(self) -> Score:
@@ -274,6 +398,14 @@ class GaussianClusters:
     @property
     def jumps(self) -> tuple[float, ...]:
         return ()
+
+    @property
+    def label_curves(self) -> tuple[LabelCurve, ...]:
+        """P(y = +1 | cluster): constant within a cluster."""
+        return tuple(
+            _constant_curve(float(_with_noise(p, self.label_noise)))
+            for p in self.positive_fractions
+        )
 
     @property
     def true_score(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from theory._validation import as_positive, store
 
@@ -25,10 +26,14 @@ class Loss(ABC):
     smooth: whether the slope is continuous; if not, the loss defines ``contraction`` too.
     bend_width: the margin over which the proximal map bends between its kinks; infinite where it is
         piecewise linear.
+    strip: half the height of the strip of complex margins around the real axis in which the
+        proximal map is analytic, for every eta; 0 if unknown or if the map has kinks. Where it is
+        known, sums over equally spaced margins replace Gaussian quadrature.
     """
 
     smooth: ClassVar[bool] = True
     bend_width: ClassVar[float] = 1.0
+    strip: ClassVar[float] = 0.0
 
     @abstractmethod
     def value(self, margin: Any) -> Any:
@@ -78,6 +83,32 @@ def _proximal_point_jvp(
     return v, passed * (d_margin - loss.slope(v) * d_eta)
 
 
+def response(loss: Loss, margin: Any, eta: Any) -> tuple[Any, Any]:
+    """m - v and 1 - dv/dm for v = prox(m, eta), of the shape of margin.
+
+    Compiled once for each loss and a few sizes: what is asked is padded to the next of them.
+    """
+    margin = np.asarray(margin)
+    size = 256
+    while size < margin.size:
+        size *= 2
+    padded = np.ones((2, size))
+    padded[0, : margin.size] = margin.ravel()
+    if np.size(eta) == 1:
+        padded[1] = np.asarray(eta).item()
+    else:
+        padded[1, : margin.size] = np.broadcast_to(eta, margin.shape).ravel()
+    answer = np.asarray(_response(loss, padded))[:, : margin.size].reshape(2, *margin.shape)
+    return answer[0], answer[1]
+
+
+@partial(jax.jit, static_argnums=0)
+def _response(loss: Loss, margin_and_eta: Any) -> Any:
+    margin, eta = margin_and_eta
+    v = loss.prox(margin, eta)
+    return jnp.stack([margin - v, loss.contraction(v, margin, eta)])
+
+
 @dataclass(frozen=True)
 class LogisticLoss(Loss):
     """value(m) = log(1 + exp(-m)).
@@ -88,7 +119,11 @@ class LogisticLoss(Loss):
     >>> v = loss.prox(m, eta)
     >>> bool(abs(v + eta * loss.slope(v) - m) < 1e-12)
     True
+
+    The branch points of v(m) lie where 1 + eta curvature(v) = 0, at Im v = Im m = pi for every eta.
     """
+
+    strip: ClassVar[float] = math.pi
 
     def value(self, margin: Any) -> Any:
         return jax.nn.softplus(-margin)
@@ -144,6 +179,7 @@ class SquaredLoss(Loss):
     """
 
     bend_width: ClassVar[float] = math.inf
+    strip: ClassVar[float] = math.inf
 
     def value(self, margin: Any) -> Any:
         return (1 - margin) ** 2 / 2

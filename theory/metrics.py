@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from theory.data import DataModel
-from theory.quadrature import normal_mixture_rule
+from theory.quadrature import marked_normal_rule
 
 
 def misclassification(data: DataModel, alpha_0: float, intercept: float, tau: float) -> float:
@@ -30,7 +30,7 @@ def misclassification(data: DataModel, alpha_0: float, intercept: float, tau: fl
     if alpha_0 != 0:
         boundary, width = -intercept / alpha_0, tau / abs(alpha_0)
         kinks += [boundary + k * width for k in (-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0)]
-    h, weight = normal_mixture_rule(data.means, data.weights, 1.0, kinks, 24, 16)
+    h, weight = marked_normal_rule(data.means, data.weights, 1.0, kinks, 16)
     output = alpha_0 * h + intercept
     negative = ndtr(-output / tau) if tau > 0 else np.where(output == 0, 0.5, output < 0)
     positive_label = data.label_probability(h)
@@ -47,12 +47,12 @@ def log_loss(data: DataModel, alpha_0: float, intercept: float, tau: float) -> f
     >>> round(log_loss(SingleIndex(F1, 5.0), 0.0, 0.0, 0.0) - math.log(2), 12)
     0.0
     """
-    h, weight = normal_mixture_rule(data.means, data.weights, 1.0, data.jumps, 24, 16)
+    h, weight = marked_normal_rule(data.means, data.weights, 1.0, data.jumps, 16)
     linear = float(weight @ (data.label_probability(h) * (alpha_0 * h + intercept)))
     centres = [alpha_0 * m + intercept for m in data.means]
     deviation = math.hypot(alpha_0, tau)
     if deviation == 0:
         return float(np.asarray(data.weights) @ np.logaddexp(0, centres)) - linear
     bends = (-40.0, -20.0, -10.0, -5.0, -2.0, 0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
-    z, weight = normal_mixture_rule(centres, data.weights, deviation, bends, 32, 16)
+    z, weight = marked_normal_rule(centres, data.weights, deviation, bends, 16)
     return float(weight @ np.logaddexp(0, z)) - linear

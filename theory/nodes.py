@@ -1,40 +1,94 @@
-"""From a problem to the weighted, labelled nodes that the equations' expectations sum over."""
+"""From a problem to panels and nodes over the score, the outer integral of the equations.
+
+Given the cluster c of a sample, its score is t = mean + beta xi with xi ~ N(0, 1), and the explicit
+features split into what the score knows and one more coordinate u ~ N(0, 1), orthogonal to it:
+
+    (h, G_s, 1) = known(xi) + hidden u.
+
+With a perfect surrogate, or one without an error direction, nothing is hidden and xi = h - m_c.
+The expectation over xi is a sum over panels with edges wherever pi(t) or f jumps or bends;
+`Panels.split` halves those that turn out too wide. Labels depend on the cluster and h alone.
+"""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from theory._validation import InvalidFieldError
-from theory.data import DataModel, Score
+from theory.data import DataModel, LabelCurve, Score
 from theory.problem import Problem
-from theory.quadrature import (
-    NORMAL_RANGE,
-    Quadrature,
-    gauss_legendre,
-    normal_mixture_rule,
-)
+from theory.quadrature import NORMAL_EDGES, gauss_legendre
 from theory.selection import Rule, ScoreLaw, Selection
 
 Array = NDArray[np.float64]
 
-SHARP_SCORE = 0.4
-"""Below this ratio beta_s/|beta_0| the probability of inclusion given h needs panel edges."""
+NARROW = 0.6
+"""A bend narrower than this, in units of xi, gets edges of its own."""
+
+GRADED = (0.0, 1.0, 3.0, 9.0)
+"""Distances of these edges from the bend, in its widths."""
+
+
+HEAVIEST = 1e30
+"""Weights above this count as this: the loss's slope then grows with its logarithm only, and what
+is selected with a probability below 1e-30 adds nothing."""
+
+
+class EmptySelectionError(ValueError):
+    """The rule keeps no sample of this data."""
+
+
+class Geometry(NamedTuple):
+    """Explicit features given xi: known = offset + slope xi, and hidden; shapes [components, d],
+    [d], [d]. score: (shift, slope) of t = shift[c] + slope xi."""
+
+    offset: Array
+    slope: Array
+    hidden: Array
+    score_shift: Array
+    score_slope: float
+
+    @property
+    def has_hidden(self) -> bool:
+        return bool(np.any(self.hidden))
+
+
+class Panels(NamedTuple):
+    """Intervals of xi, each for one component: component [m], left [m], right [m]."""
+
+    component: NDArray[np.int64]
+    left: Array
+    right: Array
+
+    def split(self, which: NDArray[np.bool_]) -> "Panels":
+        """The same with the chosen panels halved."""
+        middle = (self.left + self.right)[which] / 2
+        return Panels(
+            np.concatenate([self.component, self.component[which]]),
+            np.concatenate([self.left, middle]),
+            np.concatenate(
+                [np.where(which, (self.left + self.right) / 2, self.right), self.right[which]]
+            ),
+        )
 
 
 class Nodes(NamedTuple):
-    """Quadrature over the explicit features and the label of a selected sample.
+    """Quadrature over the components and xi of a selected sample.
 
-    features: shape [n, d], the explicit features times the label y: columns y h, y G_s if the
-        surrogate has a component beside e_0, and y if there is an intercept. The margin of the
-        linear part is features @ coefficients.
-    weight: shape [n], probability of the node, its label and of being selected.
-    scale: shape [n], the weight S > 0 of a selected sample, 1/pi; or shape [1], when all have 1.
+    component: shape [n]. known: shape [n, d]. hidden: shape [d].
+    h: shape [n], the known part of h. h_hidden: its hidden slope.
+    weight: shape [n], probability of the node and of being selected.
+    scale: shape [n, 1], the weight S of a selected sample, 1/pi; or [1, 1], when all have 1.
     """
 
-    features: Array
+    component: NDArray[np.int64]
+    known: Array
+    hidden: Array
+    h: Array
+    h_hidden: float
     weight: Array
     scale: Array
 
@@ -48,119 +102,118 @@ def score_law(data: DataModel, score: Score) -> ScoreLaw:
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def fitted_rule(data: DataModel, score: Score, selection: Selection) -> Rule:
-    """The selection rule under the law of the score; raises ValueError if it keeps nothing."""
+    """The selection rule under the law of the score; EmptySelectionError if it keeps nothing."""
     law = score_law(data, score)
     rule = selection.law_rule(law)
-    if law.expect(rule.probability, rule.kinks) < 1e-12:
-        raise InvalidFieldError("selection", selection, "a rule that keeps samples of this data")
+    if not law.expect(rule.probability, rule.kinks) > 1e-12:
+        raise EmptySelectionError(f"{selection} keeps no sample of this data")
     return rule
 
 
-def labelled_nodes(problem: Problem, score: Score, quadrature: Quadrature) -> Nodes:
-    """Nodes over (h, G_s, y) given selection; over (h, y) for a score along e_0."""
-    rule = fitted_rule(problem.data, score, problem.selection)
-    if score.beta_s == 0:
-        h, weight = _feature_rule(
-            problem.data,
-            [(t - score.intercept) / score.beta_0 for t in rule.kinks],
-            quadrature.feature_panels,
-            quadrature.order,
+class Integrand(NamedTuple):
+    """What the outer integral needs of a problem, whatever its resolution."""
+
+    geometry: Geometry
+    rule: Rule
+    curves: tuple[LabelCurve, ...]
+    weights: Array
+    h_geometry: Geometry
+    reweight: bool
+
+    def nodes(self, panels: Panels, order: int) -> Nodes:
+        """``order`` Gauss-Legendre nodes in every panel, [panels, order] flattened."""
+        unit, unit_weights = gauss_legendre(order)
+        width = (panels.right - panels.left)[:, None]
+        xi = (panels.left[:, None] + width * unit).ravel()
+        component = np.repeat(panels.component, order)
+        density = np.exp(-(xi**2) / 2) / math.sqrt(2 * math.pi)
+        t = self.geometry.score_shift[component] + self.geometry.score_slope * xi
+        inclusion = self.rule.probability(t)
+        weight = (width * unit_weights).ravel() * density * self.weights[component] * inclusion
+        scale = np.ones((1, 1))
+        if self.reweight:
+            positive = inclusion > 0
+            scale = np.divide(1.0, inclusion, out=np.ones_like(inclusion), where=positive)[:, None]
+            scale = np.minimum(scale, HEAVIEST)
+        h = self.h_geometry
+        return Nodes(
+            component=component,
+            known=self.geometry.offset[component] + xi[:, None] * self.geometry.slope,
+            hidden=self.geometry.hidden,
+            h=h.offset[component, 0] + xi * h.slope[0],
+            h_hidden=float(h.hidden[0]),
+            weight=weight,
+            scale=scale,
         )
-        explicit = h[:, None]
+
+    def panels(self) -> Panels:
+        """The first panels: edges at jumps and bends of pi and f."""
+        component, left, right = [], [], []
+        for c, curve in enumerate(self.curves):
+            edges = _edges([*self._kinks_of_rule(c), *self._bends_of_labels(c, curve)])
+            component += [c] * (len(edges) - 1)
+            left += edges[:-1]
+            right += edges[1:]
+        return Panels(np.array(component), np.array(left), np.array(right))
+
+    def _kinks_of_rule(self, c: int) -> list[float]:
+        shift, slope = self.geometry.score_shift[c], self.geometry.score_slope
+        return [(t - shift) / slope for t in self.rule.kinks]
+
+    def _bends_of_labels(self, c: int, curve: LabelCurve) -> list[float]:
+        h = self.h_geometry
+        if h.slope[0] == 0:
+            return []
+        edges = []
+        for centre, width in zip(curve.bends, curve.bend_widths, strict=True):
+            at = (centre - h.offset[c, 0]) / h.slope[0]
+            wide = math.hypot(width, h.hidden[0]) / abs(h.slope[0])
+            if wide < NARROW:
+                edges += [at + side * k * wide for k in GRADED for side in (-1, 1)]
+        return edges
+
+
+def integrand(problem: Problem, score: Score) -> Integrand:
+    """The outer integral of a problem; raises EmptySelectionError."""
+    data = problem.data
+    rule = fitted_rule(data, score, problem.selection)
+    means = np.array(data.means)
+    zero, one = np.zeros_like(means), np.ones_like(means)
+    if score.beta_s == 0:
+        columns, slope, hidden = [means], [1.0], [0.0]
+        shift, score_slope = score.beta_0 * means + score.intercept, score.beta_0
     else:
-        explicit, weight = _plane_rule(problem.data, score, rule, quadrature)
-    inclusion = rule.probability(
-        explicit @ np.array([score.beta_0, score.beta_s])[: explicit.shape[1]] + score.intercept
+        size = math.hypot(score.beta_0, score.beta_s)
+        along, across = score.beta_0 / size, score.beta_s / size
+        columns, slope, hidden = [means, zero], [along, across], [across, -along]
+        shift, score_slope = score.beta_0 * means + score.intercept, size
+    h_geometry = Geometry(
+        means[:, None], np.array(slope[:1]), np.array(hidden[:1]), shift, score_slope
     )
-    return _with_labels(problem, explicit, weight, inclusion)
-
-
-def _with_labels(problem: Problem, explicit: Array, weight: Array, inclusion: Array) -> Nodes:
-    """Split every node by label; shapes [n, k], [n] and [n]."""
-    positive = problem.data.label_probability(explicit[:, 0])
-    label = np.repeat([1.0, -1.0], len(explicit))[:, None]
-    features = label * np.tile(explicit, (2, 1))
     if problem.fit_intercept:
-        features = np.hstack([features, label])
-    return Nodes(
-        features=features,
-        weight=np.concatenate([weight * inclusion * positive, weight * inclusion * (1 - positive)]),
-        scale=_reweighting(inclusion) if problem.selection.reweight else np.ones(1),
+        columns, slope, hidden = [*columns, one], [*slope, 0.0], [*hidden, 0.0]
+    geometry = Geometry(
+        np.stack(columns, axis=1), np.array(slope), np.array(hidden), shift, score_slope
+    )
+    return Integrand(
+        geometry,
+        rule,
+        data.label_curves,
+        np.array(data.weights),
+        h_geometry,
+        problem.selection.reweight,
     )
 
 
-def _reweighting(inclusion: Array) -> Array:
-    """S = 1/pi for both labels; 1 where nothing is selected and the weight is 0."""
-    scale = np.divide(1.0, inclusion, out=np.ones_like(inclusion), where=inclusion > 0)
-    return np.tile(scale, 2)
-
-
-def _feature_rule(
-    data: DataModel, kinks: list[float], panels: int, order: int
-) -> tuple[Array, Array]:
-    """Nodes and weights over h, with panel edges at the jumps of f and at ``kinks``."""
-    return normal_mixture_rule(
-        data.means,
-        data.weights,
-        1.0,
-        (*data.jumps, *kinks),
-        panels + len(data.means) - 1,
-        order,
-    )
-
-
-def _plane_rule(
-    data: DataModel, score: Score, rule: Rule, quadrature: Quadrature
-) -> tuple[Array, Array]:
-    """Nodes, shape [n, 2], and weights over (h, G_s).
-
-    For every h, the kinks of the inclusion probability are panel edges in G_s. Integrated over G_s
-    it is smooth in h, but over a width beta_s/|beta_0|: if that is small, it needs edges too.
-    In G_s it varies over a width 1/beta_s, which asks for as many times more panels.
-    """
-    edges_in_h: list[float] = []
-    if score.beta_s < SHARP_SCORE * abs(score.beta_0):
-        width = score.beta_s / abs(score.beta_0)
-        edges_in_h = [
-            (t - score.intercept) / score.beta_0 + k * width for t in rule.kinks for k in (-3, 3)
-        ]
-    h, weight = _feature_rule(
-        data, edges_in_h, quadrature.feature_panels + 8, quadrature.plane_order
-    )
-    kinks = np.array(rule.kinks)
-    in_plane = (kinks - score.beta_0 * h[:, None] - score.intercept) / score.beta_s
-    panels = quadrature.plane_panels * max(1, math.ceil(score.beta_s))
-    edges = _bisected_edges(in_plane, panels)
-    unit_nodes, unit_weights = gauss_legendre(quadrature.plane_order)
-    widths = np.diff(edges, axis=1)[:, :, None]
-    g = edges[:, :-1, None] + widths * unit_nodes
-    density = np.exp(-(g**2) / 2) / np.sqrt(2 * np.pi)
-    weights = weight[:, None, None] * widths * unit_weights * density
-    explicit = np.stack(np.broadcast_arrays(h[:, None, None], g), axis=-1).reshape(-1, 2)
-    return explicit, weights.ravel()
-
-
-def _bisected_edges(kinks: Array, panels: int) -> Array:
-    """Edges of ``panels`` panels (more if there are more kinks) over a standard normal, per row.
-
-    kinks: shape [n, k]. Where kinks lie out of range their edges halve the panels that matter
-    most, as in `normal_mixture_edges`.
-    """
-    rows, count = kinks.shape
-    panels = max(panels, count + 1)
-    spare = np.full((rows, panels - count), np.inf)
-    edges = np.hstack([np.full((rows, 1), -np.inf), np.sort(kinks, axis=1), spare])
-    edges = np.clip(edges, -NORMAL_RANGE, NORMAL_RANGE)
-    row = np.arange(rows)
-    for _ in range(panels - 1):
-        left, right = edges[:, :-1], edges[:, 1:]
-        empty = left == right
-        outside = np.maximum(np.maximum(left, -right), 0.0)
-        widest = np.argmax((right - left) * np.exp(-(outside**2) / 8), axis=1)
-        middle = (left[row, widest] + right[row, widest]) / 2
-        unused = np.clip(np.argmax(empty, axis=1) + 1, 1, panels - 1)
-        edges[row, unused] = np.where(empty.any(axis=1), middle, edges[row, unused])
-        edges.sort(axis=1)
-    return np.asarray(edges)
+def _edges(marks: Sequence[float]) -> list[float]:
+    """Those of a standard normal law, and the marks within their range."""
+    last = NORMAL_EDGES[-1]
+    edges = sorted({*NORMAL_EDGES, *(m for m in marks if -last < m < last)})
+    # Of edges closer than rounding only one is kept, the mark rather than the base edge.
+    kept = [edges[0]]
+    for edge in edges[1:]:
+        if edge - kept[-1] > 1e-13:
+            kept.append(edge)
+    return kept

@@ -1,5 +1,6 @@
 """Predictions: order parameters and test errors of the fitted model in the limit."""
 
+import dataclasses
 import itertools
 import math
 import os
@@ -7,19 +8,25 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from theory.data import DataModel, Score
-from theory.losses import Loss
 from theory.metrics import log_loss, misclassification
-from theory.nodes import labelled_nodes
+from theory.nodes import EmptySelectionError, integrand
 from theory.problem import Problem
 from theory.quadrature import Quadrature
-from theory.saddle import Setting
+from theory.saddle import OrderParameters, Setting
 from theory.selection import RandomSelection
-from theory.solver import BATCH, Case, Solution, Status, solve_all
+from theory.solver import Case, Status, solve
 from theory.surrogate import GivenSurrogate, TrainedSurrogate
+
+Array = NDArray[np.float64]
+
+CHUNK = 32
+"""Most problems that one thread solves in turn, each from the solution before it."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,8 @@ class Prediction:
     intercept: the fitted intercept b (0 without one).
     fraction: expected fraction of the pool that is selected.
     beta_0, beta_s: the surrogate's coefficients.
+    error_estimate, log_loss_error_estimate: how far misclassification and log loss may be from the
+        exact solution, by a finer rule; above the asked accuracy where that could not be reached.
     residual: largest residual of the printed equations at the solution.
     status: how the solve ended. Where it is not CONVERGED the results are NaN.
     """
@@ -48,6 +57,8 @@ class Prediction:
     fraction: float
     beta_0: float
     beta_s: float
+    error_estimate: float
+    log_loss_error_estimate: float
     residual: float
     status: Status
 
@@ -62,11 +73,14 @@ class ConvergenceError(RuntimeError):
             f"{prediction.status.value} (residual {prediction.residual:.1e} at {problem})"
         )
 
+    def __reduce__(self) -> tuple[type["ConvergenceError"], tuple[Problem, Prediction]]:
+        return ConvergenceError, (self.problem, self.prediction)
+
 
 def predict(problem: Problem, quadrature: Quadrature | None = None) -> Prediction:
     """Solve the equations for one problem.
 
-    quadrature: resolution of the integrals; the default moves results by less than 1e-8.
+    quadrature: resolution of the integrals and accuracy to reach, by default 1e-8.
     Raises ConvergenceError, naming a remedy, if the equations could not be solved.
     Source: Theorem 4 of the paper (eq. 5.3-5.5).
 
@@ -82,7 +96,7 @@ def predict(problem: Problem, quadrature: Quadrature | None = None) -> Predictio
     >>> round(prediction.misclassification, 4)
     0.3354
     """
-    (prediction,) = _predict_batch([problem], quadrature or Quadrature())
+    prediction, _ = _predict(problem, quadrature or Quadrature())
     if prediction.status is not Status.CONVERGED:
         raise ConvergenceError(problem, prediction)
     return prediction
@@ -91,7 +105,7 @@ def predict(problem: Problem, quadrature: Quadrature | None = None) -> Predictio
 def predict_all(
     problems: Iterable[Problem], quadrature: Quadrature | None = None
 ) -> list[Prediction]:
-    """Predictions of many problems, in order, in batches on all cores.
+    """Predictions of many problems, in order, on all cores; each point starts from its neighbour.
 
     A problem that could not be solved does not stop the others: it yields NaN and its status.
 
@@ -105,38 +119,104 @@ def predict_all(
     quadrature = quadrature or Quadrature()
     problems = list(problems)
     cores = os.cpu_count() or 1
-    size = max(1, min(BATCH, len(problems) // (8 * cores)))  # some batches take longer than others
-    batches = [problems[first : first + size] for first in range(0, len(problems), size)]
-    with ThreadPoolExecutor(cores) as pool:  # compiled code releases the interpreter
-        predicted = pool.map(lambda batch: _predict_batch(batch, quadrature), batches)
+    size = max(1, min(CHUNK, len(problems) // (4 * cores)))  # some take longer than others
+    chunks = [problems[first : first + size] for first in range(0, len(problems), size)]
+    with ThreadPoolExecutor(cores) as pool:  # array operations release the interpreter
+        predicted = pool.map(lambda chunk: _predict_chunk(chunk, quadrature), chunks)
         return list(itertools.chain.from_iterable(predicted))
 
 
-def _predict_batch(problems: list[Problem], quadrature: Quadrature) -> list[Prediction]:
-    """Predictions of at most BATCH problems; those alike are solved in one compiled call."""
-    scores = [score_of(problem, quadrature) for problem in problems]
-    cases = [_case(p, score, quadrature) for p, score in zip(problems, scores, strict=True)]
-    alike: dict[tuple[Loss, object], list[int]] = {}
-    for k, (problem, case) in enumerate(zip(problems, cases, strict=True)):
-        shapes = tuple(np.shape(array) for nodes in case[:2] for array in nodes)
-        alike.setdefault((problem.loss, shapes), []).append(k)
-    solutions: dict[int, Solution] = {}
-    for (loss, _), group in alike.items():
-        solved = solve_all([cases[k] for k in group], loss, quadrature)
-        solutions.update(zip(group, solved, strict=True))
-    return [
-        _read(problem, scores[k], float(cases[k].fine.weight.sum()), solutions[k])
-        for k, problem in enumerate(problems)
-    ]
+def _predict_chunk(problems: list[Problem], quadrature: Quadrature) -> list[Prediction]:
+    """One problem after the other; each starts from the solution before it."""
+    predictions = []
+    packed = None
+    for problem in problems:
+        prediction, packed = _predict(problem, quadrature, packed)
+        predictions.append(prediction)
+    return predictions
 
 
-def _case(problem: Problem, score: Score, quadrature: Quadrature) -> Case:
-    fine = labelled_nodes(problem, score, quadrature)
-    penalty = np.full(fine.features.shape[1], problem.ridge)
+def _predict(
+    problem: Problem, quadrature: Quadrature, start: Array | None = None
+) -> tuple[Prediction, Array | None]:
+    try:
+        score = score_of(problem, quadrature)
+    except ConvergenceError:
+        return _unsolved(Status.NO_SURROGATE), None
+    try:
+        case = case_of(problem, score)
+    except EmptySelectionError:
+        return _unsolved(Status.EMPTY_SELECTION, score, fraction=0.0), None
+
+    def outcomes(x: OrderParameters) -> tuple[float, float]:
+        c = _named(x, problem, score)
+        tau = math.hypot(c.alpha_s, x.alpha_perp)
+        return (
+            misclassification(problem.data, c.alpha_0, c.intercept, tau),
+            log_loss(problem.data, c.alpha_0, c.intercept, tau),
+        )
+
+    with np.errstate(all="ignore"):  # what overflows is judged by its result
+        solution, packed = solve(case, quadrature, outcomes, start)
+    if solution.status is not Status.CONVERGED:
+        return _unsolved(solution.status, score, solution.fraction, solution.residual), None
+    coefficients = _named(solution.x, problem, score)
+    error, loss = outcomes(solution.x)
+    prediction = Prediction(
+        misclassification=error,
+        log_loss=loss,
+        **coefficients._asdict(),
+        alpha_perp=solution.x.alpha_perp,
+        mu=solution.x.mu,
+        fraction=solution.fraction,
+        beta_0=score.beta_0,
+        beta_s=score.beta_s,
+        error_estimate=solution.error_estimates[0],
+        log_loss_error_estimate=solution.error_estimates[1],
+        residual=solution.residual,
+        status=solution.status,
+    )
+    return prediction, packed
+
+
+def case_of(problem: Problem, score: Score) -> Case:
+    """What the solver needs of a problem; raises EmptySelectionError if nothing is selected."""
+    outer = integrand(problem, score)
+    penalty = np.full(len(outer.geometry.slope), problem.ridge)
     if problem.fit_intercept:
         penalty[-1] = 0.0
     setting = Setting(penalty, problem.ridge, problem.samples_per_dimension)
-    return Case(labelled_nodes(problem, score, quadrature.coarser()), fine, setting)
+    return Case(outer, setting, problem.loss)
+
+
+class _Coefficients(NamedTuple):
+    alpha_0: float
+    alpha_s: float
+    intercept: float
+
+
+def _named(x: OrderParameters, problem: Problem, score: Score) -> _Coefficients:
+    return _Coefficients(
+        float(x.coefficients[0]),
+        float(x.coefficients[1]) if score.beta_s else 0.0,
+        float(x.coefficients[-1]) if problem.fit_intercept else 0.0,
+    )
+
+
+_UNKNOWN = Score(math.nan, math.nan, math.nan)
+
+
+def _unsolved(
+    status: Status,
+    score: Score = _UNKNOWN,
+    fraction: float = math.nan,
+    residual: float = math.nan,
+) -> Prediction:
+    """NaN for everything that was not found."""
+    names = [field.name for field in dataclasses.fields(Prediction) if field.name != "status"]
+    values = dict.fromkeys(names, math.nan)
+    values.update(fraction=fraction, beta_0=score.beta_0, beta_s=score.beta_s, residual=residual)
+    return Prediction(status=status, **values)
 
 
 def score_of(problem: Problem, quadrature: Quadrature | None = None) -> Score:
@@ -175,29 +255,3 @@ def _trained_score(
     )
     trained = predict(training, quadrature)
     return Score(trained.alpha_0, trained.alpha_perp, trained.intercept)
-
-
-def _read(problem: Problem, score: Score, fraction: float, solution: Solution) -> Prediction:
-    alpha_0 = float(solution.coefficients[0])
-    alpha_s = float(solution.coefficients[1]) if score.beta_s else 0.0
-    intercept = float(solution.coefficients[-1]) if problem.fit_intercept else 0.0
-    tau = math.hypot(alpha_s, solution.alpha_perp)
-    failed = solution.status is not Status.CONVERGED
-
-    def or_nan(value: float) -> float:
-        return math.nan if failed else value
-
-    return Prediction(
-        misclassification=or_nan(misclassification(problem.data, alpha_0, intercept, tau)),
-        log_loss=or_nan(log_loss(problem.data, alpha_0, intercept, tau)),
-        alpha_0=or_nan(alpha_0),
-        alpha_s=or_nan(alpha_s),
-        alpha_perp=or_nan(solution.alpha_perp),
-        mu=or_nan(solution.mu),
-        intercept=or_nan(intercept),
-        fraction=fraction,
-        beta_0=score.beta_0,
-        beta_s=score.beta_s,
-        residual=solution.residual,
-        status=solution.status,
-    )

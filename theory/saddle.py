@@ -6,163 +6,358 @@ in the directions that enter only as noise G ~ N(0, 1):
 
     z_0 = alpha_0 h + alpha_s G_s + b,   z = z_0 + alpha_perp G.
 
-In terms of margins (everything multiplied by the label y), with v the proximal point of
-(S/mu) loss at z and r = mu (z - v) = S loss'(v), the Lagrangian is
+With v the proximal point of (S/mu) loss at the margin y z and r = mu (y z - v) = S loss'(v), the
+Lagrangian is
 
     L(alpha, mu) = (lambda/2) (alpha_0^2 + alpha_s^2 + alpha_perp^2) - mu alpha_perp^2 / (2 delta)
-                   + E min_v [ S loss(v) + (mu/2) (z - v)^2 ]
+                   + E min_v [ S loss(v) + (mu/2) (y z - v)^2 ]
 
 and its saddle point, min over alpha and max over mu >= 0, solves
 
-    lambda alpha_0 + E[r h] = 0                                               (eq. 5.3)
-    lambda alpha_s + E[r G_s] = 0
-    E[r] = 0                                             (only with an intercept)
+    lambda alpha_0 + E[r y h] = 0                                             (eq. 5.3)
+    lambda alpha_s + E[r y G_s] = 0
+    E[r y] = 0                                           (only with an intercept)
     alpha_perp^2 = delta E[r^2] / mu^2                                        (eq. 5.4)
-    mu = delta (lambda + V),   V = E[S loss''(v) / (1 + (S/mu) loss''(v))]    (eq. 5.5)
-                                 = E[mu (1 - dv/dz)] for any loss.
+    mu = delta (lambda + V),   V = E[kappa]                                   (eq. 5.5)
 
-E includes the label and the draw of the subset. Everything here runs inside compiled code.
+with kappa = S loss''(v) / (1 + (S/mu) loss''(v)) = mu (1 - dv/dz) = dr/dz. E includes the label and
+the draw of the subset. All second derivatives of L are expectations of the same few functions,
+since dr/dmu = kappa r / mu^2: with X = (x, G), writing rho = y r,
+
+    d2L/dalpha dalpha = penalty + E[kappa X X^T],   d2L/dalpha dmu = E[kappa rho X] / mu^2,
+    d2L/dmu2 = E[r^2 (kappa / mu - 1)] / mu^3.
 """
 
-from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
 
-from theory.losses import Loss, proximal_point
+from theory.data import LabelCurve
+from theory.losses import Loss, response
 from theory.nodes import Nodes
-from theory.quadrature import gaussian_expectation, interpolation_table
+from theory.noise import NoiseResolution, NoiseRule, noise_rule
+
+Array = NDArray[np.float64]
+
+MOST_VALUES = 400_000
+"""Values of (xi, z) held at a time; more nodes are taken in turn."""
 
 
 class OrderParameters(NamedTuple):
     """Coefficients on the explicit features, shape [d], alpha_perp > 0 and mu > 0."""
 
-    coefficients: Any
-    alpha_perp: Any
-    mu: Any
+    coefficients: Array
+    alpha_perp: float
+    mu: float
 
 
 class Setting(NamedTuple):
     """Numbers of the equations beside the nodes: penalty on each coefficient, ridge, N/p."""
 
-    penalty: Any
-    ridge: Any
-    samples_per_dimension: Any
-
-
-class Resolution(NamedTuple):
-    """Of the integrals over G: panel width in units of z, nodes per panel; and table panels."""
-
-    panel_width: float
-    order: int
-    table_panels: int
+    penalty: Array
+    ridge: float
+    samples_per_dimension: float
 
 
 class Moments(NamedTuple):
-    """E[r x] for every explicit feature x (shape [d]), E[r^2] and V."""
+    """The expectations that occur in the equations and in their derivatives.
 
-    slope_features: Any
-    slope_squared: Any
-    curvature: Any
+    slope_features: E[rho x], shape [d]. slope_squared: E[r^2]. curvature: V = E[kappa].
+    curvature_matrix: E[kappa X X^T], shape [d + 1, d + 1]. mixed: E[kappa rho X], shape [d + 1].
+    mixed_squared: E[kappa r^2]. by_node: E[(rho x, r^2, kappa)] at each node, shape [n, d + 2].
+    """
+
+    slope_features: Array
+    slope_squared: float
+    curvature: float
+    curvature_matrix: Array
+    mixed: Array
+    mixed_squared: float
+    by_node: Array
 
 
 def lagrangian(
-    x: OrderParameters, nodes: Nodes, setting: Setting, loss: Loss, resolution: Resolution
-) -> Any:
-    """L(alpha, mu), a scalar."""
-
-    def envelope(z: Any, v: Any, scale: Any) -> tuple[Any, ...]:
-        return (scale * loss.value(v) + x.mu / 2 * (z - v) ** 2,)
-
-    (expected,) = _over_noise(envelope, 1, x, nodes, loss, resolution)
+    x: OrderParameters,
+    setting: Setting,
+    nodes: Nodes,
+    curves: tuple[LabelCurve, ...],
+    loss: Loss,
+    resolution: NoiseResolution,
+) -> float:
+    """L(alpha, mu)."""
+    hidden = float(nodes.hidden @ x.coefficients)
+    rule = noise_rule(x, nodes, hidden, curves, loss, resolution)
+    shift, spread = _hidden_law(x, rule, hidden)
+    plus, minus = _label_moments(nodes, curves, shift, spread)
+    expected = 0.0
+    for label, (share, _, _) in ((1.0, plus), (-1.0, minus)):
+        margin = label * rule.z
+        gap, _ = response(loss, margin, nodes.scale / x.mu)
+        envelope = nodes.scale * np.asarray(loss.value(margin - gap)) + x.mu / 2 * gap**2
+        expected += float((nodes.weight[:, None] * rule.weight * share * envelope).sum())
     penalty = setting.penalty @ x.coefficients**2 + setting.ridge * x.alpha_perp**2
-    return (
-        penalty / 2
-        - x.mu * x.alpha_perp**2 / (2 * setting.samples_per_dimension)
-        + nodes.weight @ expected
-    )
+    noise = x.mu * x.alpha_perp**2 / (2 * setting.samples_per_dimension)
+    return float(penalty) / 2 - noise + expected
 
 
-def moments(x: OrderParameters, nodes: Nodes, loss: Loss, resolution: Resolution) -> Moments:
-    """The expectations in the stationarity equations."""
-
-    def integrand(z: Any, v: Any, scale: Any) -> tuple[Any, ...]:
-        r = x.mu * (z - v)
-        return r, r**2, x.mu * loss.contraction(v, z, scale / x.mu)
-
-    r, r_squared, curvature = _over_noise(integrand, 3, x, nodes, loss, resolution)
-    return Moments(
-        slope_features=(nodes.weight * r) @ nodes.features,
-        slope_squared=nodes.weight @ r_squared,
-        curvature=nodes.weight @ curvature,
-    )
-
-
-def stationarity(x: OrderParameters, m: Moments, setting: Setting) -> Any:
+def stationarity(x: OrderParameters, m: Moments, setting: Setting) -> Array:
     """Left minus right sides of the printed equations, shape [d + 2]."""
     delta = setting.samples_per_dimension
-    return jnp.concatenate(
+    return np.array(
         [
-            setting.penalty * x.coefficients + m.slope_features,
-            jnp.stack(
-                [
-                    x.alpha_perp**2 - delta * m.slope_squared / x.mu**2,
-                    x.mu - delta * (setting.ridge + m.curvature),
-                ]
-            ),
+            *(setting.penalty * x.coefficients + m.slope_features),
+            x.alpha_perp**2 - delta * m.slope_squared / x.mu**2,
+            x.mu - delta * (setting.ridge + m.curvature),
         ]
     )
+
+
+def gradient(x: OrderParameters, m: Moments, setting: Setting) -> Array:
+    """dL/d(coefficients, alpha_perp, mu), shape [d + 2]; zero where the equations hold."""
+    delta = setting.samples_per_dimension
+    return np.array(
+        [
+            *(setting.penalty * x.coefficients + m.slope_features),
+            x.alpha_perp * (setting.ridge + m.curvature - x.mu / delta),
+            m.slope_squared / (2 * x.mu**2) - x.alpha_perp**2 / (2 * delta),
+        ]
+    )
+
+
+def hessian(x: OrderParameters, m: Moments, setting: Setting) -> Array:
+    """Second derivatives of L in (coefficients, alpha_perp, mu), shape [d + 2, d + 2]."""
+    delta = setting.samples_per_dimension
+    d = len(x.coefficients)
+    matrix = np.empty((d + 2, d + 2))
+    matrix[: d + 1, : d + 1] = m.curvature_matrix
+    matrix[np.arange(d), np.arange(d)] += setting.penalty
+    matrix[d, d] += setting.ridge - x.mu / delta
+    matrix[:-1, -1] = m.mixed / x.mu**2
+    matrix[d, -1] -= x.alpha_perp / delta
+    matrix[-1, :-1] = matrix[:-1, -1]
+    matrix[-1, -1] = (m.mixed_squared / x.mu - m.slope_squared) / x.mu**3
+    return matrix
 
 
 def fixed_point_map(x: OrderParameters, m: Moments, setting: Setting) -> OrderParameters:
     """The map whose fixed points solve the stationarity equations.
 
-    Each coefficient follows from its own equation with E[r x] linearised, slope V; mu and
-    alpha_perp follow from theirs directly.
+    The coefficients take the Newton step of their own equations, shortened where the curvature is
+    small for the slope; mu and alpha_perp follow from theirs directly.
     """
     delta = setting.samples_per_dimension
+    d = len(x.coefficients)
     mu = delta * (setting.ridge + m.curvature)
+    slope = setting.penalty * x.coefficients + m.slope_features
+    shortened = np.abs(slope) / (2 * (1 + np.abs(x.coefficients)))
+    matrix = m.curvature_matrix[:d, :d] + np.diag(setting.penalty + shortened)
     return OrderParameters(
-        coefficients=(m.curvature * x.coefficients - m.slope_features)
-        / (setting.penalty + m.curvature),
-        alpha_perp=jnp.sqrt(delta * m.slope_squared) / mu,
-        mu=mu,
+        coefficients=x.coefficients - solve_symmetric(matrix, slope),
+        alpha_perp=float(np.sqrt(delta * m.slope_squared) / mu),
+        mu=float(mu),
     )
 
 
-def _over_noise(
-    integrand: Callable[[Any, Any, Any], tuple[Any, ...]],
-    count: int,
+def solve_symmetric(matrix: Array, right: Array) -> Array:
+    """The solution of a small system; of least norm where it is singular to rounding."""
+    return np.asarray(np.linalg.lstsq(matrix, right, rcond=1e-14)[0])
+
+
+def moments(
     x: OrderParameters,
     nodes: Nodes,
+    curves: tuple[LabelCurve, ...],
     loss: Loss,
-    resolution: Resolution,
-) -> Any:
-    """E over G of ``integrand(z, v, S)`` at every node; ``count`` arrays of shape [n].
+    resolution: NoiseResolution,
+) -> Moments:
+    """The expectations at the order parameters x."""
+    hidden = float(nodes.hidden @ x.coefficients)
+    rule = noise_rule(x, nodes, hidden, curves, loss, resolution)
+    parts = [
+        _at_nodes(x, part, hidden, curves, loss, piece)
+        for part, piece in _pieces(nodes, rule, MOST_VALUES)
+    ]
+    by_node = np.concatenate([part.by_node for part in parts])
+    totals = by_node.sum(axis=0)
+    d = len(x.coefficients)
+    return Moments(
+        slope_features=totals[:d],
+        slope_squared=float(totals[d]),
+        curvature=float(totals[d + 1]),
+        curvature_matrix=sum((p.curvature_matrix for p in parts), np.zeros((d + 1, d + 1))),
+        mixed=sum((p.mixed for p in parts), np.zeros(d + 1)),
+        mixed_squared=sum(p.mixed_squared for p in parts),
+        by_node=by_node,
+    )
 
-    With one scale for all nodes the result is a function of z_0 alone. Where nodes outnumber the
-    table's, it is computed there and interpolated.
-    """
-    z_0 = jnp.asarray(nodes.features) @ x.coefficients
-    scale = jnp.asarray(nodes.scale)
-    tabulated = scale.size == 1 and z_0.size > resolution.table_panels * resolution.order
-    if tabulated:
-        margin = 1e-6 + 1e-9 * jnp.max(jnp.abs(z_0))
-        at, interpolate = interpolation_table(
-            jnp.min(z_0) - margin,
-            jnp.max(z_0) + margin,
-            resolution.table_panels,
-            resolution.order,
+
+def _pieces(nodes: Nodes, rule: NoiseRule, most: int) -> list[tuple[Nodes, NoiseRule]]:
+    """Nodes and their rule in pieces of at most ``most`` values."""
+    n, m = len(nodes.weight), rule.z.shape[1]
+    if n * m <= most:
+        return [(nodes, rule)]
+    count = min(n, -(-n * m // most))
+    cuts = np.linspace(0, n, count + 1).astype(int)
+
+    def of(array: Array, a: int, b: int) -> Array:
+        return array if len(array) == 1 else array[a:b]
+
+    return [
+        (
+            nodes._replace(
+                component=nodes.component[a:b],
+                known=nodes.known[a:b],
+                h=nodes.h[a:b],
+                weight=nodes.weight[a:b],
+                scale=of(nodes.scale, a, b),
+            ),
+            rule._replace(
+                z=of(rule.z, a, b), weight=of(rule.weight, a, b), centre=rule.centre[a:b]
+            ),
         )
+        for a, b in pairwise(cuts)
+    ]
+
+
+def _at_nodes(
+    x: OrderParameters,
+    nodes: Nodes,
+    hidden: float,
+    curves: tuple[LabelCurve, ...],
+    loss: Loss,
+    rule: NoiseRule,
+) -> Moments:
+    """Sums over z at every node, then over the nodes."""
+    n, d = nodes.known.shape
+    both = _columns(x.mu, rule, nodes.scale / x.mu, loss)
+    # At each node, over z and the label: functions of z times powers of u and of z - centre.
+    if hidden == 0 and not np.any(nodes.hidden):
+        sums = np.zeros((n, len(_SUMS)))
+        for share, columns in zip(_label_shares(nodes, curves), both, strict=True):
+            sums[:, :8] += share[:, None] * _summed(rule.weight, columns, rule, n)
     else:
-        at = z_0
-    eta = scale / x.mu
+        sums = np.zeros((n, len(_SUMS)))
+        labels = _label_moments(nodes, curves, *_hidden_law(x, rule, hidden))
+        for columns, (w0, w1, w2) in zip(both, labels, strict=True):
+            sums[:, :8] += _summed(rule.weight * w0, columns, rule, n)
+            sums[:, 8:12] += _summed(rule.weight * w1, columns[[0, 2, 3, 5]], rule, n)
+            sums[:, 12:] += _summed(rule.weight * w2, columns[[2]], rule, n)
+    sums *= nodes.weight[:, None]
+    if rule.is_global:
+        _centre(sums, rule.centre[:, 0])
+    return _collected(x, nodes, hidden, sums, d)
 
-    def of_noise(noise: Any) -> tuple[Any, ...]:
-        z = at + x.alpha_perp * noise
-        return integrand(z, proximal_point(loss, z, eta), scale)
 
-    panel_width = resolution.panel_width * loss.bend_width / x.alpha_perp
-    kinks = [(kink - at) / x.alpha_perp for kink in loss.kinks(eta)]
-    values = gaussian_expectation(of_noise, count, at.shape, panel_width, resolution.order, kinks)
-    return interpolate(jnp.stack(values), z_0) if tabulated else values
+def _hidden_law(x: OrderParameters, rule: NoiseRule, hidden: float) -> tuple[Array, float]:
+    """Mean and deviation of the hidden coordinate u given z."""
+    variance = hidden**2 + x.alpha_perp**2
+    return hidden / variance * (rule.z - rule.centre), x.alpha_perp / float(np.sqrt(variance))
+
+
+_SUMS = (
+    "rho", "r2", "k", "kz", "kzz", "kr", "krz", "krr", "rho u", "k u", "kz u", "kr u", "k uu",
+)  # fmt: skip
+"""Sums over z: k is kappa, z is measured from the node's centre, u is the hidden coordinate."""
+
+
+def _columns(mu: float, rule: NoiseRule, eta: Array, loss: Loss) -> tuple[Array, Array]:
+    """The first eight of ``_SUMS`` before summing, for both labels; shape [8, *z.shape]."""
+    margins = np.stack([rule.z, -rule.z])
+    gap, contraction = response(loss, margins, eta)
+    z = rule.z if rule.is_global else rule.z - rule.centre
+    columns = np.empty((8, *margins.shape))
+    rho, r2, k, kz, kzz, kr, krz, krr = columns
+    np.multiply(gap, np.array([mu, -mu])[:, None, None], out=rho)
+    np.multiply(rho, rho, out=r2)
+    np.multiply(contraction, mu, out=k)
+    np.multiply(k, z, out=kz)
+    np.multiply(kz, z, out=kzz)
+    np.multiply(k, rho, out=kr)
+    np.multiply(kr, z, out=krz)
+    np.multiply(kr, rho, out=krr)
+    return columns[:, 0], columns[:, 1]
+
+
+def _summed(weight: Array, columns: Array, rule: NoiseRule, n: int) -> Array:
+    """Sum of weight times each column over z, per node: shape [n, columns]."""
+    if rule.is_global:
+        return np.asarray(weight @ columns[:, 0].T)
+    if len(weight) == 1:
+        return np.asarray(columns @ weight[0]).T
+    return np.stack([np.einsum("nz,nz->n", weight, column) for column in columns], axis=1)
+
+
+def _centre(sums: Array, c: Array) -> None:
+    """Turn sums with powers of z into those with powers of z - c, in place."""
+    s = dict(zip(_SUMS, sums.T, strict=True))  # views
+    s["kzz"] += c * (c * s["k"] - 2 * s["kz"])
+    s["kz"] -= c * s["k"]
+    s["krz"] -= c * s["kr"]
+    s["kz u"] -= c * s["k u"]
+
+
+def _label_shares(nodes: Nodes, curves: tuple[LabelCurve, ...]) -> tuple[Array, Array]:
+    """P(y = +1) and P(y = -1) at every node, where h is known."""
+    positive = np.empty(len(nodes.h))
+    for c, curve in enumerate(curves):
+        mine = nodes.component == c
+        positive[mine] = curve.probability(nodes.h[mine])
+    return positive, 1 - positive
+
+
+def _label_moments(
+    nodes: Nodes, curves: tuple[LabelCurve, ...], shift: Array, spread: float
+) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
+    """E[u^k 1{y}] given the node and z, for k = 0, 1, 2 and both labels: u ~ N(shift, spread^2)."""
+    n = len(nodes.h)
+    shape = (n, shift.shape[1])
+    value, first, second = (np.zeros(shape) for _ in range(3))
+    step = nodes.h_hidden
+    constant = all(not curve.bends and curve.steps is not None for curve in curves)
+    if constant:
+        level = np.array([curve.steps.base for curve in curves if curve.steps is not None])
+        value = level[nodes.component][:, None]
+        plus = (value, shift * value, (shift**2 + spread**2) * value)
+        minus = (1 - value, shift * (1 - value), (shift**2 + spread**2) * (1 - value))
+        return plus, minus
+    for c, curve in enumerate(curves):
+        mine = nodes.component == c
+        local = shift if len(shift) == 1 else shift[mine]
+        mean = nodes.h[mine][:, None] + step * local
+        value[mine], first[mine], second[mine] = curve.smoothed(mean, abs(step) * spread)
+    a = spread**2 * step
+    w1 = shift * value + a * first
+    squared = shift**2 + spread**2
+    w2 = squared * value + 2 * a * shift * first + a**2 * second
+    return (value, w1, w2), (1 - value, shift - w1, squared - w2)
+
+
+def _collected(x: OrderParameters, nodes: Nodes, hidden: float, sums: Array, d: int) -> Moments:
+    """Moments from weighted sums at every node, with X = (known + hidden u, (z - hidden u)/a)."""
+    s: dict[str, Array] = dict(zip(_SUMS, sums.T, strict=True))
+    known, direction, a = nodes.known, nodes.hidden, x.alpha_perp
+    slope = known * s["rho"][:, None] + direction * s["rho u"][:, None]
+    matrix = np.empty((d + 1, d + 1))
+    across = np.outer(known.T @ s["k u"], direction)
+    matrix[:d, :d] = (known * s["k"][:, None]).T @ known + across + across.T
+    matrix[:d, :d] += np.outer(direction, direction) * s["k uu"].sum()
+    noise = known.T @ (s["kz"] - hidden * s["k u"])
+    noise += direction * (s["kz u"] - hidden * s["k uu"]).sum()
+    matrix[:d, d] = matrix[d, :d] = noise / a
+    twice = s["kzz"] - 2 * hidden * s["kz u"] + hidden**2 * s["k uu"]
+    matrix[d, d] = twice.sum() / a**2
+    mixed = known.T @ s["kr"] + direction * s["kr u"].sum()
+    mixed_noise = (s["krz"] - hidden * s["kr u"]).sum() / a
+    by_node = np.column_stack([slope, s["r2"], s["k"]])
+    empty: Any = 0.0
+    return Moments(
+        slope_features=empty,
+        slope_squared=empty,
+        curvature=empty,
+        curvature_matrix=matrix,
+        mixed=np.array([*mixed, mixed_noise]),
+        mixed_squared=float(s["krr"].sum()),
+        by_node=by_node,
+    )

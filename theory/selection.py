@@ -25,9 +25,12 @@ from theory._validation import (
     as_numbers,
     store,
 )
-from theory.quadrature import NORMAL_RANGE, normal_mixture_rule
+from theory.quadrature import NORMAL_RANGE, marked_normal_rule
 
 Array = NDArray[np.float64]
+
+BEND_EDGES = (0.0, 1.0, 2.5, 5.0, 10.0, 20.0)
+"""|t| where panels end, as log(p (1 - p)) bends within a few units of t = 0."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,8 @@ class ScoreLaw:
 
     def expect(self, function: Callable[[Array], Array], kinks: Sequence[float] = ()) -> float:
         """E of function(t), where the function may jump or bend at ``kinks``."""
-        panels = 12 + 4 * math.ceil(self.deviation)
-        t, w = normal_mixture_rule(self.means, self.weights, self.deviation, kinks, panels, 16)
-        return float(w @ function(t))
+        t, weight = marked_normal_rule(self.means, self.weights, self.deviation, kinks, 16)
+        return float(weight @ function(t))
 
     def probability_within(self, bound: float) -> float:
         """P(|t| <= bound)."""
@@ -171,13 +173,14 @@ class PowerSelection:
     def law_rule(self, law: ScoreLaw) -> Rule:
         if self.alpha == 0 or self.fraction == 1:
             return Rule(lambda t: np.full_like(t, self.fraction))
+        bends = [side * e for e in BEND_EDGES for side in (-1, 1)] if law.deviation > 1 else []
         clip_kinks = [self.score_clip, -self.score_clip] if self.score_clip < law.largest else []
 
         def rule(log_c: float) -> Rule:
-            edge = self._saturation(log_c)
+            edges = self._decay_edges(self._saturation(log_c))
             return Rule(
                 lambda t: np.exp(np.minimum(log_c + self._log_preference(t), 0.0)),
-                (*clip_kinks, *(side * e for e in self._decay_edges(edge) for side in (-1, 1))),
+                (*clip_kinks, *bends, *(side * e for e in edges for side in (-1, 1))),
             )
 
         def excess(log_c: float) -> float:

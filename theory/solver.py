@@ -1,30 +1,33 @@
-"""Solve the stationarity equations: a damped fixed point, then Newton; a status for every point.
+"""Solve the stationarity equations, with a status and an error bar for every point.
 
-Coarse nodes bring any start close: fixed-point steps, then Newton's method. On the fine nodes
-Newton's method, with the Jacobian of the coarse ones, finishes. Everything is compiled once per
-shape of the nodes, for a whole batch of problems.
+A damped fixed point brings any start close; Newton's method, with the second derivatives of the
+Lagrangian, finishes. Where the cold start fails, ridge or N/p is led to its value step by step.
+Panels over the score are halved until the integrands are smooth on each. The answer is compared
+with that of a finer rule: their difference is the error, and while it is too large the rule is
+refined.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from enum import Enum
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from theory.losses import Loss
-from theory.nodes import Nodes
-from theory.quadrature import MAX_NOISE_PANELS, Quadrature, noise_panels
+from theory.nodes import Integrand, Nodes, Panels
+from theory.noise import NoiseResolution, UnresolvableError
+from theory.quadrature import Quadrature, gauss_legendre
 from theory.saddle import (
+    Moments,
     OrderParameters,
-    Resolution,
     Setting,
     fixed_point_map,
+    gradient,
+    hessian,
     moments,
+    solve_symmetric,
     stationarity,
 )
 
@@ -43,252 +46,439 @@ class Status(Enum):
         "the quadrature cannot resolve the solution; try a larger ridge or a finer Quadrature"
         " (without ridge, separable data have no finite solution)"
     )
+    NO_FINITE_SOLUTION = (
+        "there is no finite solution: without ridge the loss falls for ever along some direction;"
+        " use a ridge > 0"
+    )
+    ONE_CLASS = (
+        "the selected samples have one class only, so that no finite intercept minimises the loss;"
+        " fit without intercept, or select samples of both classes"
+    )
+    CONSTANT_CLASSIFIER = (
+        "the best classifier is constant: all coefficients but the intercept are exactly 0, and its"
+        " error is the share of the rarer class; use a loss without a corner, fewer samples per"
+        " dimension, or no intercept"
+    )
+    FLAT_INTERCEPT = (
+        "the training loss does not depend on the intercept over a whole interval, so that its"
+        " minimum is not unique; use another loss, a smaller ridge, or no intercept"
+    )
+    EMPTY_SELECTION = (
+        "the selection keeps no sample of this data; widen its band or raise its fraction"
+    )
+    NO_SURROGATE = (
+        "the surrogate's own equations have no finite solution; train it with a ridge > 0 or on"
+        " more samples per dimension"
+    )
 
 
 class Case(NamedTuple):
-    """One problem to solve: coarse and fine nodes, and the numbers of the equations."""
+    """One problem to solve: its outer integral and the numbers of the equations."""
 
-    coarse: Nodes
-    fine: Nodes
+    integrand: Integrand
     setting: Setting
+    loss: Loss
 
 
 class Solution(NamedTuple):
-    """A solved point: order parameters, largest residual of the printed equations, status."""
+    """A solved point: order parameters, largest residual of the printed equations, status.
 
-    coefficients: Array
-    alpha_perp: float
-    mu: float
+    fraction: E[pi]. error_estimates: of each function that was asked to be accurate.
+    """
+
+    x: OrderParameters
+    fraction: float
     residual: float
+    error_estimates: tuple[float, ...]
     status: Status
 
 
 RESIDUAL_TOLERANCE = 1e-10
 """Largest allowed residual of the printed equations, relative to their largest term if above 1."""
 
-QUADRATURE_TOLERANCE = 1e-2
-"""Largest allowed change of a packed solution between nodes at half order and at full order.
+NEAR, SOLVED = 1e-9, 1e-13
+"""Size of the displacement at which the equations count as solved on a coarse rule, on the last"""
 
-The error at full order is far smaller: Gaussian rules converge geometrically.
-"""
+MOST_NEWTON = 12
 
-BATCH = 16
-"""Problems that one compiled call solves, at most: this bounds its memory."""
+SHRUNK, COLLAPSED = -9.5, -14.0
+"""log alpha_perp below which a fit shrinks to nothing: if it goes on, and in any case."""
 
-LADDER_TOP = 1.0
-LADDER_STEP = math.log(10)
-"""The ridge from which a failed solve starts again, and the ratio (as a logarithm) of its steps."""
+MOST_ITERATIONS = 400
+MOST_SPLITS = 14
+MOST_PANELS = 600
 
-COARSE_TOLERANCE = 1e-9
-NEWTON_TOLERANCE = 1e-14
-NEWTON_ITERATIONS = 20
-MAX_ITERATIONS = 2000
+COARSE_ORDER, COARSE_STEP = 0.7, 1.4
+"""Orders and spacings of the coarse rule, relative to the asked ones."""
+
+CHECK_ORDER, CHECK_STEP = 1.25, 0.83
+"""The same for the rule that judges the error."""
+
+SAFETY = 3.0
+"""The error estimate is this many times the difference of two rules ..."""
+
+ROUNDING = 2e-15
+"""... plus this."""
+
+FINEST = 1e-5
+"""The smallest share of the quadrature's smoothness that is tried to reach the accuracy."""
+
+FLAT = 1e-10
+"""Second derivative of the loss in the intercept below which it does not depend on it."""
+
+FARTHEST = 10.0
+"""A correction beyond this is no correction: the error is then large, whatever it is."""
+
+UNRESOLVED = 1e-3
+"""An error estimate above this is no answer."""
+
+LADDER_TOP, LADDER_BOTTOM, LADDER_STEP = 100.0, 0.05, math.log(5)
+"""The ridge and N/p where ladders start, and the largest step of their logarithms."""
 
 
-def _pack(x: OrderParameters) -> Any:
+class Rule(NamedTuple):
+    """Nodes over the score together with the resolution over z."""
+
+    nodes: Nodes
+    order: int
+    noise: NoiseResolution
+
+
+class Evaluated(NamedTuple):
+    """A packed point with its moments and the displacement of the fixed-point map there."""
+
+    u: Array
+    moments: Moments
+    step: Array
+
+    @property
+    def size(self) -> float:
+        return float(np.max(np.abs(self.step)))
+
+
+def pack(x: OrderParameters) -> Array:
     """Coefficients, log alpha_perp, log mu as one vector: positivity is built in."""
-    return jnp.concatenate([x.coefficients, jnp.log(jnp.stack([x.alpha_perp, x.mu]))])
+    return np.array([*x.coefficients, math.log(x.alpha_perp), math.log(x.mu)])
 
 
-def _unpack(u: Any) -> OrderParameters:
-    return OrderParameters(u[:-2], jnp.exp(u[-2]), jnp.exp(u[-1]))
+def unpack(u: Array) -> OrderParameters:
+    return OrderParameters(u[:-2], math.exp(u[-2]), math.exp(u[-1]))
 
 
-@partial(jax.jit, static_argnames=("loss", "quadrature"))
-def _solve_batch(
-    count: Any, starts: Any, cases: Case, loss: Loss, quadrature: Quadrature
-) -> tuple[Any, Any, Any, Any]:
-    """``_solve`` for the first ``count`` of BATCH stacked cases, one after the other."""
-
-    def solve_next(k: Any, so_far: Any) -> Any:
-        start, *case = jax.tree.map(lambda stacked: stacked[k], (starts, *cases))
-        solved = _solve(start, Case(*case), loss, quadrature)
-        return jax.tree.map(lambda all_, one: all_.at[k].set(one), so_far, solved)
-
-    empty = jnp.zeros_like(starts), *(jnp.zeros(BATCH) for _ in range(3))
-    solved: tuple[Any, Any, Any, Any] = jax.lax.fori_loop(0, count, solve_next, empty)
-    return solved
+def make_rule(
+    case: Case, panels: Panels, quadrature: Quadrature, order: float, step: float
+) -> Rule:
+    """A rule whose orders and spacings are the asked ones times ``order`` and ``step``."""
+    nodes = max(4, round(quadrature.order * order))
+    noise = NoiseResolution(step * quadrature.noise_step, nodes + 2)
+    return Rule(case.integrand.nodes(panels, nodes), nodes, noise)
 
 
-def _solve(start: Any, case: Case, loss: Loss, quadrature: Quadrature) -> tuple[Any, Any, Any, Any]:
-    """Packed solution, residual, distance to the coarse one, panels over G."""
-    coarse, fine, setting = case
-
-    def resolution(quadrature: Quadrature) -> Resolution:
-        return Resolution(quadrature.noise_panel_width, quadrature.order, quadrature.table_panels)
-
-    def displacement(u: Any, nodes: Nodes, quadrature: Quadrature) -> Any:
-        x = _unpack(u)
-        m = moments(x, nodes, loss, resolution(quadrature))
-        return _pack(fixed_point_map(x, m, setting)) - u
-
-    def coarse_displacement(u: Any) -> Any:
-        return displacement(u, coarse, quadrature.coarser())
-
-    def panels_for(u: Any) -> Any:
-        return noise_panels(quadrature.noise_panel_width * loss.bend_width * jnp.exp(-u[-2]))
-
-    def possible(u: Any) -> Any:
-        return jnp.all(jnp.isfinite(u)) & (panels_for(u) < MAX_NOISE_PANELS)
-
-    jacobian = jax.jacfwd(coarse_displacement)
-    near = _fixed_point_then_newton(coarse_displacement, jacobian, possible, start)
-    u, _, _ = _newton(lambda u: displacement(u, fine, quadrature), jacobian, near)
-    x = _unpack(u)
-    m = moments(x, fine, loss, resolution(quadrature))
-    residual = jnp.max(jnp.abs(stationarity(x, m, setting)))
-    moved = jnp.max(jnp.abs(u - near) / (1 + jnp.abs(u)))
-    return u, residual, moved, panels_for(u).astype(float)
+def evaluate(case: Case, rule: Rule, u: Array) -> Evaluated | None:
+    """The moments at u; None where they are not finite."""
+    if not (np.all(np.isfinite(u)) and np.all(np.abs(u[-2:]) < 100) and np.max(np.abs(u)) < 1e8):
+        return None
+    x = unpack(u)
+    try:
+        m = moments(x, rule.nodes, case.integrand.curves, case.loss, rule.noise)
+    except UnresolvableError:
+        return None
+    if not (np.all(np.isfinite(m.curvature_matrix)) and m.slope_squared > 0):
+        return None
+    mapped = fixed_point_map(x, m, case.setting)
+    if not (mapped.alpha_perp > 0 and mapped.mu > 0):
+        return None
+    return Evaluated(u, m, pack(mapped) - u)
 
 
-def _fixed_point_then_newton(displacement: Any, jacobian: Any, possible: Any, start: Any) -> Any:
-    """Bring the start closer by fixed-point steps until Newton's method converges from there.
+def newton_step(case: Case, at: Evaluated) -> Array:
+    """The Newton step of the Lagrangian's gradient, in packed variables."""
+    x = unpack(at.u)
+    scale = np.array([*np.ones(len(x.coefficients)), x.alpha_perp, x.mu])
+    matrix = hessian(x, at.moments, case.setting) * scale * scale[:, None]
+    slope = gradient(x, at.moments, case.setting) * scale
+    balance = 1 / np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
+    solved = solve_symmetric(matrix * balance * balance[:, None], -slope * balance)
+    return np.asarray(solved * balance)
 
-    Gives up where ``possible(u)`` is False: nothing there can be resolved.
+
+def newton(case: Case, rule: Rule, start: Evaluated, target: float) -> Evaluated:
+    """Newton steps until the displacement is below ``target`` or shrinks no more.
+
+    A step that does not shrink it is shortened once.
     """
-
-    class State(NamedTuple):
-        u: Any
-        norm: Any
-        tolerance: Any
-        iteration: Any
-
-    def advance(s: State) -> State:
-        near, steps = _damped_fixed_point(displacement, possible, s.u, s.tolerance)
-        u, norm, newton_steps = _newton(displacement, jacobian, near)
-        converged = norm < COARSE_TOLERANCE
-        return State(
-            jnp.where(converged, u, near),
-            norm,
-            s.tolerance / 10,
-            s.iteration + steps + newton_steps,
-        )
-
-    first = State(start, jnp.inf, jnp.asarray(0.1), jnp.asarray(0))
-    last = jax.lax.while_loop(
-        lambda s: (s.norm >= COARSE_TOLERANCE) & (s.iteration < MAX_ITERATIONS) & possible(s.u),
-        advance,
-        first,
-    )
-    return last.u
-
-
-def _damped_fixed_point(
-    displacement: Any, possible: Any, start: Any, tolerance: Any
-) -> tuple[Any, Any]:
-    """Iterate u + omega d(u) until |d| is small; omega falls when steps reverse, rises when not."""
-
-    class State(NamedTuple):
-        u: Any
-        step: Any
-        damping: Any
-        iteration: Any
-
-    def advance(s: State) -> State:
-        u = s.u + s.damping * s.step
-        step = displacement(u)
-        reversing = step @ s.step < -0.25 * (s.step @ s.step)
-        damping = jnp.where(reversing, s.damping / 2, jnp.minimum(1.0, 1.2 * s.damping))
-        return State(u, step, damping, s.iteration + 1)
-
-    first = State(start, displacement(start), jnp.asarray(1.0), jnp.asarray(1))
-    last = jax.lax.while_loop(
-        lambda s: (_size(s.step) > tolerance) & (s.iteration < MAX_ITERATIONS) & possible(s.u),
-        advance,
-        first,
-    )
-    return last.u, last.iteration
-
-
-def _newton(displacement: Any, jacobian: Any, start: Any) -> tuple[Any, Any, Any]:
-    """Newton steps on d(u) = 0 until they stop shrinking d; returns the best u, its |d|, steps."""
-
-    class State(NamedTuple):
-        u: Any
-        step: Any
-        iteration: Any
-        improving: Any
-
-    def advance(s: State) -> State:
-        u = s.u - jnp.linalg.solve(jacobian(s.u), s.step)
-        step = displacement(u)
-        better = _size(step) < _size(s.step)
-        return State(
-            jnp.where(better, u, s.u),
-            jnp.where(better, step, s.step),
-            s.iteration + 1,
-            better & (_size(step) > NEWTON_TOLERANCE),
-        )
-
-    first = State(start, displacement(start), jnp.asarray(1), jnp.asarray(True))
-    last = jax.lax.while_loop(
-        lambda s: s.improving & (s.iteration < NEWTON_ITERATIONS), advance, first
-    )
-    return last.u, _size(last.step), last.iteration
-
-
-def _size(step: Any) -> Any:
-    return jnp.max(jnp.abs(step))
-
-
-def solve_all(cases: Sequence[Case], loss: Loss, quadrature: Quadrature) -> list[Solution]:
-    """Solve at most BATCH problems with nodes of the same shape.
-
-    Never raises for lack of convergence, see ``Solution.status``. Where a cold start fails, the
-    ridge is lowered to its value step by step, each solution starting the next.
-    """
-    colds = [np.zeros(case.setting.penalty.size + 2) for case in cases]
-    solutions = [solution for solution, _ in _solve_from(colds, cases, loss, quadrature)]
-    return [
-        solution
-        if solution.status is Status.CONVERGED or not 0 < case.setting.ridge < LADDER_TOP
-        else _down_the_ladder(case, loss, quadrature)
-        for case, solution in zip(cases, solutions, strict=True)
-    ]
-
-
-def _down_the_ladder(case: Case, loss: Loss, quadrature: Quadrature) -> Solution:
-    ridge = case.setting.ridge
-    u = np.zeros(case.setting.penalty.size + 2)
-    steps = math.ceil(math.log(LADDER_TOP / ridge) / LADDER_STEP)
-    for k in range(steps, -1, -1):
-        factor = math.exp(k * math.log(LADDER_TOP / ridge) / steps)
-        setting = case.setting._replace(
-            penalty=case.setting.penalty * factor, ridge=np.float64(ridge * factor)
-        )
-        step = case._replace(setting=setting)
-        ((solution, u),) = _solve_from([u], [step], loss, quadrature)
-        if solution.status is not Status.CONVERGED:
+    at = start
+    for _ in range(MOST_NEWTON):
+        if at.size < target:
             break
-    return solution
+        step = newton_step(case, at)
+        if not np.all(np.isfinite(step)):
+            break
+        largest = max(np.max(np.abs(step[-2:])) / 3, 1.0)  # a factor of e^3 at most
+        better = None
+        for share in (1.0, 0.4) if at.size > NEAR else (1.0,):
+            candidate = evaluate(case, rule, at.u + share * step / largest)
+            if candidate is not None and candidate.size < at.size:
+                better = candidate
+                break
+        if better is None:
+            break
+        at = better
+    return at
 
 
-def _solve_from(
-    starts: Sequence[Array], cases: Sequence[Case], loss: Loss, quadrature: Quadrature
-) -> list[tuple[Solution, Array]]:
-    """One compiled call from packed starts; returns solutions and their packed forms."""
-    stacked_starts, stacked = jax.tree.map(
-        _stack, (starts[0], cases[0]), *zip(starts, cases, strict=True)
-    )
-    solved = _solve_batch(len(cases), stacked_starts, stacked, loss, quadrature)
-    return [_read(*point) for point in zip(*jax.device_get(solved), strict=True)][: len(cases)]
+def approach(case: Case, rule: Rule, start: Array) -> Evaluated | None:
+    """From any start to a solution on a coarse rule; the best that was reached, or None."""
+    at = evaluate(case, rule, start)
+    if at is None:
+        return None
+    damping, tolerance, spent = 1.0, 0.5, 0
+    while spent < MOST_ITERATIONS:
+        while at.size > tolerance and spent < MOST_ITERATIONS:
+            if at.u[-2] < COLLAPSED:
+                return at
+            change = damping * at.step
+            change /= max(1.0, float(np.max(np.abs(change[-2:]))) / 3)
+            moved = evaluate(case, rule, at.u + change)
+            spent += 1
+            if moved is None:
+                return None
+            reversing = moved.step @ at.step < -0.25 * (at.step @ at.step)
+            damping = damping / 2 if reversing else min(1.0, 1.2 * damping)
+            at = moved
+        solved = newton(case, rule, at, NEAR)
+        if solved.size < NEAR:
+            return solved
+        spent += 6
+        tolerance = min(tolerance / 5, at.size)
+    return at
 
 
-def _stack(*arrays: Any) -> Array:
-    """Arrays of one shape as a stack of BATCH; what is missing is zero."""
-    first, *rest = arrays
-    result = np.zeros((BATCH, *np.shape(first)))
-    for k, array in enumerate(rest):
-        result[k] = array
-    return result
+def solve(
+    case: Case,
+    quadrature: Quadrature,
+    outcomes: Callable[[OrderParameters], tuple[float, ...]],
+    start: Array | None = None,
+) -> tuple[Solution, Array | None]:
+    """Solve one problem, ``outcomes(x)`` to the quadrature's tolerance; and the packed point.
 
-
-def _read(u: Array, residual: float, moved: float, panels: float) -> tuple[Solution, Array]:
-    alpha_perp, mu = np.exp(u[-2:])
-    if panels >= MAX_NOISE_PANELS or moved > QUADRATURE_TOLERANCE:
-        status = Status.NOT_RESOLVED
-    elif not residual <= RESIDUAL_TOLERANCE * max(1.0, alpha_perp**2, mu):
+    start: a packed guess, such as a neighbour's solution. Never raises for lack of convergence.
+    """
+    panels = case.integrand.panels()
+    coarse = make_rule(case, panels, quadrature, COARSE_ORDER, COARSE_STEP)
+    fraction = float(coarse.nodes.weight.sum())
+    if one_class(case, coarse.nodes):
+        return _failed(fraction, Status.ONE_CLASS), None
+    found = None
+    for found in _starts(case, coarse, start):
+        if found is not None and found.size < NEAR:
+            break
+        if is_constant(case, found):
+            return _failed(fraction, Status.CONSTANT_CLASSIFIER), None
+    if found is None or found.size >= NEAR:
+        return _failed(fraction, _why(case, found)), None
+    finished = _finish(case, panels, coarse, found, quadrature, outcomes)
+    if finished is None:
+        return _failed(fraction, Status.NOT_RESOLVED), None
+    at, fraction, errors = finished
+    x = unpack(at.u)
+    residual = float(np.max(np.abs(stationarity(x, at.moments, case.setting))))
+    status = Status.CONVERGED
+    if not residual <= RESIDUAL_TOLERANCE * max(1.0, x.alpha_perp**2, x.mu):
         status = Status.NOT_CONVERGED
-    else:
-        status = Status.CONVERGED
-    return Solution(u[:-2], float(alpha_perp), float(mu), float(residual), status), u
+    elif case.setting.penalty[-1] == 0 and at.moments.curvature_matrix[-2, -2] < FLAT:
+        status = Status.FLAT_INTERCEPT
+    elif not max(errors) < UNRESOLVED:
+        status = Status.NOT_RESOLVED
+    return Solution(x, fraction, residual, errors, status), at.u
+
+
+def _finish(
+    case: Case,
+    panels: Panels,
+    coarse: Rule,
+    found: Evaluated,
+    quadrature: Quadrature,
+    outcomes: Callable[[OrderParameters], tuple[float, ...]],
+) -> tuple[Evaluated, float, tuple[float, ...]] | None:
+    """From a solution on the coarse rule: that of the asked rule, E[pi], and the errors.
+
+    The answer of a finer rule is one Newton step away. Where it differs by more than the asked
+    accuracy, panels are halved until the integrands are smoother.
+    """
+    smoothness = quadrature.smoothness
+    while True:
+        panels, coarse, found = refine(case, panels, coarse, found, quadrature, smoothness)
+        fine = make_rule(case, panels, quadrature, 1.0, 1.0)
+        at = evaluate(case, fine, found.u)
+        if at is None:
+            return None
+        at = newton(case, fine, at, SOLVED)
+        check = make_rule(case, panels, quadrature, CHECK_ORDER, CHECK_STEP)
+        judged = evaluate(case, check, at.u)
+        if judged is None:
+            return None
+        corrected = at.u + np.clip(newton_step(case, judged), -FARTHEST, FARTHEST)
+        here, there = outcomes(unpack(at.u)), outcomes(unpack(corrected))
+        errors = tuple(SAFETY * abs(a - b) + ROUNDING for a, b in zip(here, there, strict=True))
+        reached = max(errors) <= quadrature.tolerance and at.size < NEAR
+        if reached or smoothness < FINEST * quadrature.smoothness:
+            return at, float(fine.nodes.weight.sum()), errors
+        smoothness /= 100
+
+
+def one_class(case: Case, nodes: Nodes) -> bool:
+    """Whether an intercept is fitted to selected samples of (numerically) one class."""
+    if not np.any(case.setting.penalty == 0) or case.setting.ridge == 0:
+        return False
+    share = 0.0
+    for c, curve in enumerate(case.integrand.curves):
+        mine = nodes.component == c
+        positive = curve.probability(nodes.h[mine])
+        if nodes.h_hidden:
+            positive, _, _ = curve.smoothed(nodes.h[mine], abs(nodes.h_hidden))
+        share += float(nodes.weight[mine] @ positive)
+    total = float(nodes.weight.sum())
+    return not 1e-13 * total < share < (1 - 1e-13) * total
+
+
+def is_constant(case: Case, at: Evaluated | None) -> bool:
+    """Whether the coefficients shrink to 0 with the intercept at a corner of the loss.
+
+    With a corner, the majority's slopes can balance the minority's exactly; then nothing is gained
+    by any other coefficient, and alpha_perp = 0 is the minimum, not a root of the equations.
+    """
+    if at is None or case.loss.smooth or case.setting.penalty[-1] > 0:
+        return False
+    shrinking = at.u[-2] < COLLAPSED or (at.u[-2] < SHRUNK and at.step[-2] < -0.01)
+    return shrinking and bool(np.max(np.abs(at.u[:-3])) < 1e-3)
+
+
+def _why(case: Case, found: Evaluated | None) -> Status:
+    if case.setting.ridge == 0:
+        return Status.NO_FINITE_SOLUTION
+    return Status.NOT_CONVERGED if found is not None else Status.NOT_RESOLVED
+
+
+def _failed(fraction: float, status: Status) -> Solution:
+    x = OrderParameters(np.full(3, np.nan), math.nan, math.nan)
+    return Solution(x, fraction, math.nan, (math.nan, math.nan), status)
+
+
+def _starts(case: Case, rule: Rule, guess: Array | None) -> Iterator[Evaluated | None]:
+    """Solutions on the coarse rule from one start after the other, better and dearer."""
+    d = len(case.setting.penalty)
+    if guess is not None and len(guess) == d + 2:
+        at = evaluate(case, rule, guess)
+        if at is not None and at.size < 3:
+            yield newton(case, rule, at, NEAR)
+    yield approach(case, rule, np.zeros(d + 2))
+    yield up_the_samples(case, rule)
+    yield down_the_ridges(case, rule)
+
+
+def down_the_ridges(case: Case, rule: Rule) -> Evaluated | None:
+    """Lower the ridge from LADDER_TOP step by step."""
+    ridge = case.setting.ridge
+
+    def at(log: float) -> Setting:
+        factor = math.exp(log) / ridge if ridge else 1.0
+        return case.setting._replace(
+            penalty=case.setting.penalty * factor, ridge=case.setting.ridge * factor
+        )
+
+    if not 0 < ridge < LADDER_TOP:
+        return None
+    return _ladder(case, rule, at, math.log(LADDER_TOP), math.log(ridge))
+
+
+def up_the_samples(case: Case, rule: Rule) -> Evaluated | None:
+    """Raise N/p from a small value step by step: the noise, which smooths the loss, falls."""
+    delta = case.setting.samples_per_dimension
+    first = min(LADDER_BOTTOM, LADDER_BOTTOM / max(case.setting.ridge, 1e-3))
+
+    def at(log: float) -> Setting:
+        return case.setting._replace(samples_per_dimension=math.exp(log))
+
+    if first >= delta:
+        return None
+    return _ladder(case, rule, at, math.log(first), math.log(delta))
+
+
+def _ladder(
+    case: Case, rule: Rule, at: Callable[[float], Setting], first: float, last: float
+) -> Evaluated | None:
+    """Solve along a path of settings, each from the solution before; a failed step is halved."""
+    u = np.zeros(len(case.setting.penalty) + 2)
+    position, step, solved = first, math.copysign(LADDER_STEP, last - first), False
+    while True:
+        here = case._replace(setting=at(position))
+        found = evaluate(here, rule, u) if solved else None
+        if found is not None:
+            found = newton(here, rule, found, NEAR)
+        if found is None or found.size >= NEAR:
+            found = approach(here, rule, u)
+        if found is not None and found.size < NEAR:
+            u, solved = found.u, True
+            if position == last:
+                return found
+            step = float(np.clip(1.5 * step, -LADDER_STEP, LADDER_STEP))
+        elif not solved or abs(step) < LADDER_STEP / 100:
+            return found if position == last else None
+        else:
+            position -= step
+            step /= 4
+        position = min(position + step, last) if step > 0 else max(position + step, last)
+
+
+def refine(
+    case: Case,
+    panels: Panels,
+    rule: Rule,
+    at: Evaluated,
+    quadrature: Quadrature,
+    smoothness: float,
+) -> tuple[Panels, Rule, Evaluated]:
+    """Halve the panels on which the integrands are not smooth, and solve again, until all are."""
+    for _ in range(MOST_SPLITS):
+        rough = roughness(at, rule) > smoothness
+        if not rough.any() or len(panels.left) + rough.sum() > MOST_PANELS:
+            break
+        panels = panels.split(rough)
+        rule = make_rule(case, panels, quadrature, COARSE_ORDER, COARSE_STEP)
+        moved = evaluate(case, rule, at.u)
+        if moved is None:
+            break
+        at = newton(case, rule, moved, NEAR)
+        if at.size >= NEAR:  # the coarser panels led astray
+            at = approach(case, rule, at.u) or at
+    return panels, rule, at
+
+
+def roughness(at: Evaluated, rule: Rule) -> Array:
+    """Per panel: the last two Legendre coefficients of the integrands, relative to the whole."""
+    order = rule.order
+    contributions = at.moments.by_node.reshape(-1, order, at.moments.by_node.shape[1])
+    whole = np.abs(contributions).sum(axis=(0, 1)) + 1e-300
+    tail = np.abs(np.einsum("kq,pqc->pkc", _last_coefficients(order), contributions)).sum(axis=1)
+    return np.asarray((tail / whole).max(axis=1))
+
+
+_LAST: dict[int, Array] = {}
+
+
+def _last_coefficients(order: int) -> Array:
+    """Rows that turn weighted values at the nodes of a panel into its last Legendre coefficients.
+
+    The contributions hold the quadrature weights; times (2k + 1) P_k they are coefficients times
+    the panel's length.
+    """
+    if order not in _LAST:
+        nodes, _ = gauss_legendre(order)
+        rows = []
+        for k in (order - 2, order - 1):
+            unit = np.zeros(k + 1)
+            unit[k] = 2 * k + 1
+            rows.append(np.polynomial.legendre.legval(2 * nodes - 1, unit))
+        _LAST[order] = np.array(rows)
+    return _LAST[order]

@@ -23,6 +23,8 @@ QUANTITIES: dict[str, tuple[str, str, str]] = {
     "fraction": ("selected fraction of the pool", "gamma", "1"),
     "beta_0": ("surrogate coefficient along e_0", "beta_0", "1"),
     "beta_s": ("surrogate coefficient along e_s", "beta_s", "1"),
+    "error_estimate": ("error estimate of the misclassification", "", "probability"),
+    "log_loss_error_estimate": ("error estimate of the log loss", "", "nat"),
     "residual": ("largest residual of the printed equations", "", "1"),
 }
 """Reported quantities: long name, symbol in the paper, unit."""

@@ -1,0 +1,141 @@
+"""Quadrature over z given the score: the inner integral of the equations.
+
+Given a node, z ~ N(centre, sigma^2) with sigma^2 = (hidden slope)^2 + alpha_perp^2. Where the
+proximal map is analytic in a strip, equally spaced z are used: the trapezoid sum of a function that
+is analytic in a strip of half-height s has an error of order exp(-2 pi s / step), that of a normal
+density of deviation w one of exp(-2 pi^2 (w / step)^2). With one weight S for all samples the same
+z serve all nodes. Other losses get Gauss-Legendre panels with edges at the map's kinks.
+"""
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.data import LabelCurve
+from theory.losses import Loss
+from theory.quadrature import gauss_legendre
+
+if TYPE_CHECKING:
+    from theory.nodes import Nodes
+
+Array = NDArray[np.float64]
+
+RANGE = 7.6
+"""Standard deviations of z kept on each side; 3e-14 of its law lies outside."""
+
+STEP = 0.82
+"""Spacing in units of the narrowest deviation (error 2e-13), at resolution 1."""
+
+STRIP_STEP = 0.21
+"""Spacing in units of the strip's half-height (error exp(-2 pi / 0.21) = 1e-13)."""
+
+PANEL = 2.2
+"""Widest panel, in units of the narrowest deviation, where the map has kinks."""
+
+MOST_VALUES = 20_000
+"""Most values of z at one node; enough for alpha_perp of about 700."""
+
+
+class UnresolvableError(ArithmeticError):
+    """More than MOST_VALUES of z would be needed: the solution runs away."""
+
+
+GLOBAL_GAIN = 12
+"""How many normal densities cost as much as one proximal point."""
+
+
+class NoiseResolution(NamedTuple):
+    """step: spacing relative to STEP and STRIP_STEP; order: of Gauss-Legendre panels."""
+
+    step: float
+    order: int
+
+
+class NoiseRule(NamedTuple):
+    """z: shape [n, m] or [1, m]; weight: probability of z at a node, [n, m] or [1, m].
+
+    centre: E[z] at every node, [n, 1]. is_global: whether all nodes share the same z.
+    """
+
+    z: Array
+    weight: Array
+    centre: Array
+    is_global: bool
+
+
+def noise_rule(
+    x: Any,
+    nodes: "Nodes",
+    hidden: float,
+    curves: tuple[LabelCurve, ...],
+    loss: Loss,
+    resolution: NoiseResolution,
+) -> NoiseRule:
+    """Values of z and their probabilities at every node, for order parameters x."""
+    sigma = math.hypot(hidden, x.alpha_perp)
+    centre = (nodes.known @ x.coefficients)[:, None]
+    width = sigma
+    if hidden != 0 and any(curve.bends for curve in curves):
+        width = x.alpha_perp  # labels depend on u, which z tells up to alpha_perp
+    if loss.strip > 0:
+        return _spaced(x, nodes, centre, sigma, width, loss, resolution)
+    return _panelled(x, nodes, centre, sigma, width, loss, resolution)
+
+
+def _spaced(
+    x: Any,
+    nodes: "Nodes",
+    centre: Array,
+    sigma: float,
+    width: float,
+    loss: Loss,
+    resolution: NoiseResolution,
+) -> NoiseRule:
+    step = resolution.step * min(STEP * width, STRIP_STEP * loss.strip)
+    reach = RANGE * sigma
+    local = 2 * reach / step
+    used = centre[nodes.weight > 1e-20] if np.any(nodes.weight > 1e-20) else centre
+    low, high = float(used.min()) - reach, float(used.max()) + reach
+    shared = (high - low) / step
+    if local > MOST_VALUES:
+        raise UnresolvableError
+    if len(nodes.scale) == 1 and shared <= GLOBAL_GAIN * 2 * local and shared < MOST_VALUES:
+        z = np.arange(low, high + step, step)[None, :]
+        weight = np.exp(-(((z - centre) / sigma) ** 2) / 2)
+        weight *= step / (sigma * math.sqrt(2 * math.pi))
+        return NoiseRule(z, weight, centre, is_global=True)
+    half = math.ceil(local / 2)
+    g = step / sigma * (np.arange(-half, half + 1) + 0.37)
+    weight = np.exp(-(g**2) / 2) * (step / (sigma * math.sqrt(2 * math.pi)))
+    return NoiseRule(centre + sigma * g, weight[None, :], centre, is_global=False)
+
+
+def _panelled(
+    x: Any,
+    nodes: "Nodes",
+    centre: Array,
+    sigma: float,
+    width: float,
+    loss: Loss,
+    resolution: NoiseResolution,
+) -> NoiseRule:
+    widest = min(PANEL * width, 12.0 * loss.bend_width, PANEL * sigma)
+    count = math.ceil(2 * RANGE * sigma / widest)
+    if count * resolution.order > MOST_VALUES:
+        raise UnresolvableError
+    base = np.linspace(-RANGE, RANGE, count + 1)
+    kinks = [np.asarray(k, dtype=float) for k in loss.kinks(nodes.scale / x.mu)]
+    marks = [
+        np.broadcast_to((y * k - centre) / sigma, centre.shape) for k in kinks for y in (1, -1)
+    ]
+    rows = np.broadcast_to(base, (len(centre), len(base)))
+    edges = np.hstack([rows, *(np.clip(m, -RANGE, RANGE) for m in marks)])
+    edges.sort(axis=1)
+    unit, unit_weights = gauss_legendre(resolution.order)
+    length = np.diff(edges, axis=1)[:, :, None]
+    g = (edges[:, :-1, None] + length * unit).reshape(len(centre), -1)
+    weight = (length * unit_weights).reshape(len(centre), -1)
+    weight = weight * np.exp(-(g**2) / 2) / math.sqrt(2 * math.pi)
+    return NoiseRule(centre + sigma * g, weight, centre, is_global=False)
