@@ -35,6 +35,8 @@ from theory import (
     predict_all,
 )
 
+NAME = "accuracy"
+
 EXPLAINED = (
     Status.CONVERGED,
     Status.NO_FINITE_SOLUTION,
@@ -134,9 +136,10 @@ def check_accuracy(
         pairs = zip(
             predict_all(chunk), predict_all(chunk, Quadrature().refined(FINER)), strict=True
         )
-        rows += [_row(problem, *pair) for problem, pair in zip(chunk, pairs, strict=True)]
-        if progress is not None:
-            progress(len(rows), len(problems))
+        for problem, pair in zip(chunk, pairs, strict=True):
+            rows.append(_row(problem, *pair))
+            if progress is not None:
+                progress(len(rows), len(problems))
     return pd.DataFrame(rows)
 
 

@@ -44,6 +44,7 @@ def results(gap: float = 0.0, noise: float = 0.01, repeats: int = 20) -> xr.Data
             "theory_misclassification": (dims, theory),
             "theory_status": (dims, np.full(shape, "CONVERGED")),
             "theory_residual": (dims, np.full(shape, 1e-14)),
+            "theory_error_estimate": (dims, np.full(shape, 1e-9)),
             "repeated": (dims, np.full(shape, False)),
             "simulation_misclassification": (
                 (*dims, "data_set"),
@@ -87,6 +88,30 @@ def test_a_claim_on_a_point_that_did_not_converge_does_not_hold() -> None:
 def test_the_best_scheme_changes_or_does_not() -> None:
     assert best_scheme_changes(results(), "paper", "changes").holds
     assert not best_scheme_changes(results().isel(fraction=[0]), "paper", "one fraction").holds
+
+
+def test_differences_within_the_error_estimates_are_not_told_apart() -> None:
+    rough = results()
+    rough["theory_error_estimate"] = rough.theory_error_estimate + 0.5
+    for pair in ((BETTER, WORSE), (WORSE, BETTER)):
+        assert not beats(rough, "paper", "better", *pair)[0].holds
+    assert not best_scheme_changes(rough, "paper", "changes").holds
+
+
+def test_agreement_does_not_hold_where_a_gap_could_not_be_seen() -> None:
+    noisy = results(noise=0.05)
+    claim = agreement_claim(noisy)
+    assert not claim.holds
+    assert "too few data sets to see a mean gap of 1 points" in claim.numbers
+
+
+def test_agreement_does_not_hold_where_most_points_are_left_out() -> None:
+    some = results()
+    some.simulation_converged[:, :, 0] = 0
+    some.simulation_converged[0, 0, 0] = 1
+    claim = agreement_claim(some)
+    assert not claim.holds
+    assert "more than" in claim.numbers
 
 
 @pytest.mark.parametrize(("gap", "agrees"), [(0.0, True), (0.0005, True), (0.03, False)])

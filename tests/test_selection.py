@@ -67,3 +67,16 @@ def test_top_selection_keeps_an_exact_number() -> None:
     for keep in ("hard", "easy"):
         pi = TopSelection(keep, 0.15).inclusion_probabilities(SCORES[:1000])
         assert pi.sum() == 150
+
+
+@pytest.mark.parametrize("alpha", [1000.0, -1000.0, 1e6])
+def test_a_steep_power_rule_keeps_its_fraction(alpha: float) -> None:
+    """Preferences differ by more than the range of floating-point numbers."""
+    scores = 5 * np.random.default_rng(1).standard_normal(300)
+    pi = PowerSelection(alpha, 0.5).inclusion_probabilities(scores)
+    assert np.all((pi >= 0) & (pi <= 1))
+    assert pi.mean() == pytest.approx(0.5, abs=1e-9)
+    hardest = np.sort(np.abs(scores))
+    chosen = np.abs(scores)[pi > 0.5]
+    assert chosen.size in (149, 150, 151) or alpha < 0
+    assert alpha < 0 or chosen.max() <= hardest[151]

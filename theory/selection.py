@@ -194,19 +194,19 @@ class PowerSelection:
 
     def inclusion_probabilities(self, scores: Array) -> Array:
         log_preference = self._log_preference(scores)
-        preference = np.exp(log_preference - log_preference.max())
         # With the k largest at probability 1, c = (fraction N - k) / (sum of the others); k is the
-        # smallest number for which no other probability exceeds 1.
-        descending = np.sort(preference)[::-1]
-        target = self.fraction * scores.size
-        tails = np.cumsum(descending[::-1])[::-1]
+        # smallest number for which no other probability exceeds 1. In logarithms: the smallest
+        # preferences may be far below the largest.
+        descending = np.sort(log_preference)[::-1]
+        tails = np.logaddexp.accumulate(descending[::-1])[::-1]
         saturated = np.arange(scores.size)
-        fits = (target - saturated) * descending <= tails
-        k = int(np.argmax(fits)) if fits.any() else scores.size
-        if k == scores.size:
+        left = self.fraction * scores.size - saturated
+        log_left = np.log(left, out=np.full(scores.size, -np.inf), where=left > 0)
+        fits = log_left + descending <= tails
+        if not fits.any():
             return np.ones(scores.shape)
-        c = (target - k) / tails[k]
-        return np.asarray(np.minimum(c * preference, 1.0))
+        k = int(np.argmax(fits))
+        return np.asarray(np.exp(np.minimum(log_left[k] - tails[k] + log_preference, 0.0)))
 
 
 @dataclass(frozen=True)
