@@ -154,13 +154,13 @@ def fixed_point_map(x: OrderParameters, m: Moments, setting: Setting) -> OrderPa
     shortened = np.abs(slope) / (2 * (1 + np.abs(x.coefficients)))
     matrix = m.curvature_matrix[:d, :d] + np.diag(setting.penalty + shortened)
     return OrderParameters(
-        coefficients=x.coefficients - solve_symmetric(matrix, slope),
+        coefficients=x.coefficients - solve_small(matrix, slope),
         alpha_perp=float(np.sqrt(delta * m.slope_squared) / mu),
         mu=float(mu),
     )
 
 
-def solve_symmetric(matrix: Array, right: Array) -> Array:
+def solve_small(matrix: Array, right: Array) -> Array:
     """The solution of a small system; of least norm where it is singular to rounding."""
     return np.asarray(np.linalg.lstsq(matrix, right, rcond=1e-14)[0])
 

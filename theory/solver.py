@@ -27,7 +27,7 @@ from theory.saddle import (
     gradient,
     hessian,
     moments,
-    solve_symmetric,
+    solve_small,
     stationarity,
 )
 
@@ -117,7 +117,7 @@ CHECK_ORDER, CHECK_STEP = 1.25, 0.83
 SAFETY = 3.0
 """The error estimate is this many times the difference of two rules ..."""
 
-ROUNDING = 2e-15
+ROUNDING = 1e-14
 """... plus this."""
 
 FINEST = 1e-5
@@ -197,9 +197,11 @@ def newton_step(case: Case, at: Evaluated) -> Array:
     scale = np.array([*np.ones(len(x.coefficients)), x.alpha_perp, x.mu])
     matrix = hessian(x, at.moments, case.setting) * scale * scale[:, None]
     slope = gradient(x, at.moments, case.setting) * scale
-    balance = 1 / np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
-    solved = solve_symmetric(matrix * balance * balance[:, None], -slope * balance)
-    return np.asarray(solved * balance)
+    # Rows and columns differ by orders of magnitude where little is selected.
+    rows = 1 / np.maximum(np.max(np.abs(matrix), axis=1), 1e-300)
+    matrix = matrix * rows[:, None]
+    columns = 1 / np.maximum(np.max(np.abs(matrix), axis=0), 1e-300)
+    return np.asarray(solve_small(matrix * columns, -slope * rows) * columns)
 
 
 def newton(case: Case, rule: Rule, start: Evaluated, target: float) -> Evaluated:
