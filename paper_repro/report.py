@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from markdown_it import MarkdownIt
 
-from paper_repro.claims import Claim
+from paper_repro.claims import Claim, together
 from paper_repro.reproduce import load_results
 from paper_repro.reproduction import Reproduction
 from simulate.files import write_whole
@@ -83,6 +83,7 @@ def markdown(chapters: Sequence[Chapter], unread: Sequence[str] = ()) -> str:
         f"{len(claims) - len(failed)} of {len(claims)} machine-checked claims hold,"
         f" in {len(chapters)} figures. Theory is exact in the limit of large p; simulations state"
         " p, the number of data sets and their confidence.",
+        together([claim for _, claim in claims]),
         _failures(failed),
         *(
             f"**{name}**: its results could not be read, perhaps for being of another version:"

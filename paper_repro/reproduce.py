@@ -12,6 +12,7 @@ from paper_repro.compute import Report, compute
 from paper_repro.reproduction import Reproduction
 from paper_repro.results import describe_run, write_pictures, write_results
 from simulate.files import write_json
+from theory.sweep import QUANTITIES
 
 
 def reproduce(
@@ -38,7 +39,7 @@ def reproduce(
 def load_results(reproduction: Reproduction, directory: Path) -> xr.Dataset:
     """Results as ``reproduce`` wrote them.
 
-    Raises FileNotFoundError if it has not, and ValueError for those of another version's axes.
+    Raises FileNotFoundError if it has not, and ValueError for another version's axes or quantities.
     """
     path = directory / f"{reproduction.name}.nc"
     if not path.exists():
@@ -46,12 +47,17 @@ def load_results(reproduction: Reproduction, directory: Path) -> xr.Dataset:
             f"{path} does not exist: run dataselect reproduce {reproduction.name} first"
         )
     results = xr.load_dataset(path, engine="h5netcdf")
-    for name, values in reproduction.axes.items():
-        if name not in results.coords or results[name].values.tolist() != list(values):
-            raise ValueError(
-                f"{path} was written by another version (its axis {name} differs): run"
-                f" dataselect reproduce {reproduction.name} again"
-            )
+    differing = [
+        f"axis {name} differs"
+        for name, values in reproduction.axes.items()
+        if name not in results.coords or results[name].values.tolist() != list(values)
+    ]
+    differing += [f"{name} is missing" for name in QUANTITIES if f"theory_{name}" not in results]
+    if differing:
+        raise ValueError(
+            f"{path} was written by another version (its {differing[0]}): run"
+            f" dataselect reproduce {reproduction.name} again"
+        )
     return results
 
 

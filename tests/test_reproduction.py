@@ -21,7 +21,7 @@ from paper_repro.compute import compute
 from paper_repro.reproduce import load_results, reproduce
 from paper_repro.reproduction import Reproduction, Size
 from simulate import Plan
-from simulate.files import write_whole
+from simulate.files import write_dataset, write_whole
 from simulate.task import COLUMNS
 from theory import (
     F1,
@@ -65,6 +65,20 @@ def test_files_hold_the_same_numbers(run: tuple[Path, xr.Dataset]) -> None:
     assert manifest["seed"] == 3
     assert manifest["pictures"] == ["figure-2-f1", "figure-2-f2"]
     assert "jax" in manifest["versions"]
+
+
+def test_results_of_another_version_are_refused(
+    run: tuple[Path, xr.Dataset], tmp_path: Path
+) -> None:
+    _, results = run
+    path = tmp_path / "figure-2.nc"
+    for other, named in (
+        (results.isel(alpha=slice(2)), "axis alpha differs"),
+        (results.drop_vars("theory_error_estimate"), "error_estimate is missing"),
+    ):
+        write_dataset(path, other)
+        with pytest.raises(ValueError, match=named):
+            load_results(figure_2.FIGURE, tmp_path)
 
 
 def test_results_are_the_theory_and_a_full_simulation(run: tuple[Path, xr.Dataset]) -> None:
