@@ -110,12 +110,12 @@ def _constant_curve(probability: float) -> LabelCurve:
 
 @lru_cache(maxsize=1)
 def _logistic_scales() -> tuple[Array, Array]:
-    """Weights and widths of probit steps whose sum is the logistic function to 3e-13.
+    """Weights and widths of probit steps whose sum is the logistic function to 2e-15.
 
     A logistic variable is a normal one times twice a Kolmogorov variable (Stefanski 1991); the
     integral over the latter, in its logarithm, is a trapezoid sum.
     """
-    k = np.exp(np.linspace(math.log(0.17), math.log(4.5), 24))
+    k = np.exp(np.linspace(math.log(0.17), math.log(4.5), 28))
     j = np.arange(1, 12)
     x = k[:, None]
     a = (2 * j - 1) ** 2 * np.pi**2 / 8
@@ -123,7 +123,7 @@ def _logistic_scales() -> tuple[Array, Array]:
     large = (8 * x * (-1.0) ** (j + 1) * j**2 * np.exp(-2 * j**2 * x**2)).sum(1)
     weights = np.where(k < 1, small, large) * k
     weights /= weights.sum()
-    kept = weights > 1e-14
+    kept = weights > 1e-16
     return weights[kept], 2 * k[kept]
 
 

@@ -114,11 +114,11 @@ COARSE_ORDER, COARSE_STEP = 0.7, 1.4
 CHECK_ORDER, CHECK_STEP = 1.25, 0.83
 """The same for the rule that judges the error."""
 
-SAFETY = 3.0
+SAFETY = 10.0
 """The error estimate is this many times the difference of two rules ..."""
 
-ROUNDING = 1e-14
-"""... plus this."""
+ROUNDING = 1.5e-14
+"""... plus this, relative to an outcome above 1."""
 
 FINEST = 1e-5
 """The smallest share of the quadrature's smoothness that is tried to reach the accuracy."""
@@ -322,7 +322,10 @@ def _finish(
             return None
         corrected = at.u + np.clip(newton_step(case, judged), -FARTHEST, FARTHEST)
         here, there = outcomes(unpack(at.u)), outcomes(unpack(corrected))
-        errors = tuple(SAFETY * abs(a - b) + ROUNDING for a, b in zip(here, there, strict=True))
+        errors = tuple(
+            SAFETY * abs(a - b) + ROUNDING * max(1.0, abs(a))
+            for a, b in zip(here, there, strict=True)
+        )
         reached = max(errors) <= quadrature.tolerance and at.size < NEAR
         if reached or smoothness < FINEST * quadrature.smoothness:
             return at, float(fine.nodes.weight.sum()), errors
