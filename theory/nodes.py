@@ -137,6 +137,8 @@ class Integrand(NamedTuple):
             positive = inclusion > 0
             scale = np.divide(1.0, inclusion, out=np.ones_like(inclusion), where=positive)[:, None]
             scale = np.minimum(scale, HEAVIEST)
+            if np.all(scale == scale[0]):
+                scale = scale[:1]
         h = self.h_geometry
         return Nodes(
             component=component,
