@@ -6,9 +6,11 @@ import mpmath
 import numpy as np
 import pytest
 from scipy.special import ndtr
+from scipy.stats import norm
 
-from theory import F1, F2, LogisticLink, SingleIndex, StepLink
+from theory import F1, F2, LogisticLink, ProbitLink, SingleIndex, StepLink
 from theory.metrics import log_loss, misclassification
+from theory.quadrature import panel_rule
 
 MODELS = [(1.0, 0.0, 1.0), (3.0, 0.4, 0.7), (50.0, -1.0, 0.01), (0.2, 0.0, 9.0), (-1.0, 0.3, 2.0)]
 
@@ -62,3 +64,22 @@ def test_metrics_match_monte_carlo_free_integrals(
 
 def test_noiseless_classifier() -> None:
     assert misclassification(SingleIndex(F1, 5.0), -2.0, 0.0, 0.0) == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize("link", [LogisticLink(0.3), ProbitLink()])
+@pytest.mark.parametrize("signal_norm", [1.0, 30.0, 100.0, 1e4])
+def test_steep_links_are_integrated(link: LogisticLink | ProbitLink, signal_norm: float) -> None:
+    """Against panels of 1/40 of the link's width, laid around its bend."""
+    data, (alpha_0, b, tau) = SingleIndex(link, signal_norm), (3.0, -0.5, 0.01)
+    near = np.linspace(-40, 40, 3201) / signal_norm
+    far = np.array([0.05, 0.1, 0.14, 0.15, 0.16, 0.17, 0.18, 0.19, 0.2, 0.3, 0.5, *range(1, 9)])
+    around = 1 / 6 + np.linspace(-0.03, 0.03, 101)
+    x, w = panel_rule(np.unique(np.concatenate([near, far, -far, around])), 20)
+    inside = np.abs(x) < 8
+    x, w = x[inside], (w * norm.pdf(x))[inside]
+    f, output = data.label_probability(x), alpha_0 * x + b
+    wrong = f * norm.cdf(-output / tau) + (1 - f) * norm.cdf(output / tau)
+    assert misclassification(data, alpha_0, b, tau) == pytest.approx(w @ wrong, abs=1e-12)
+    g, v = np.polynomial.hermite_e.hermegauss(60)  # tau is small: the loss is smooth over it
+    losses = np.logaddexp(0, output[:, None] + tau * g) @ (v / v.sum()) - f * output
+    assert log_loss(data, alpha_0, b, tau) == pytest.approx(w @ losses, abs=1e-12)

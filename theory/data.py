@@ -53,6 +53,9 @@ class SmoothableLink(Link, Protocol):
         ...
 
 
+GRADED = (0.0, 1.0, 3.0, 9.0, 27.0)
+"""Distances from a bend, in its widths, at which panels end."""
+
 SMOOTHING_NODES = 80
 """Gauss-Hermite nodes that average a label probability without known steps."""
 
@@ -68,6 +71,16 @@ class LabelCurve(NamedTuple):
     bends: tuple[float, ...]
     bend_widths: tuple[float, ...]
     steps: Steps | None
+
+    def edges(self, blur: float = 0.0) -> tuple[tuple[float, float], ...]:
+        """(h, width) of panel edges around every bend, where it is also blurred over ``blur``."""
+        return tuple(
+            (centre + side * k * wide, wide)
+            for centre, width in zip(self.bends, self.bend_widths, strict=True)
+            for wide in (math.hypot(width, blur),)
+            for k in GRADED
+            for side in (-1, 1)
+        )
 
     def smoothed(self, mean: Array, deviation: float) -> tuple[Array, Array, Array]:
         """F(m) = E f(m + deviation xi) for xi ~ N(0, 1), and its first two derivatives in m.

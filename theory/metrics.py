@@ -26,7 +26,7 @@ def misclassification(data: DataModel, alpha_0: float, intercept: float, tau: fl
     >>> round(misclassification(SingleIndex(F1, 5.0), alpha_0=0.0, intercept=0.0, tau=1.0), 12)
     0.5
     """
-    kinks = list(data.jumps)
+    kinks = _bends(data)
     if alpha_0 != 0:
         boundary, width = -intercept / alpha_0, tau / abs(alpha_0)
         kinks += [boundary + k * width for k in (-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0)]
@@ -47,7 +47,7 @@ def log_loss(data: DataModel, alpha_0: float, intercept: float, tau: float) -> f
     >>> round(log_loss(SingleIndex(F1, 5.0), 0.0, 0.0, 0.0) - math.log(2), 12)
     0.0
     """
-    h, weight = marked_normal_rule(data.means, data.weights, 1.0, data.jumps, 16)
+    h, weight = marked_normal_rule(data.means, data.weights, 1.0, _bends(data), 16)
     linear = float(weight @ (data.label_probability(h) * (alpha_0 * h + intercept)))
     centres = [alpha_0 * m + intercept for m in data.means]
     deviation = math.hypot(alpha_0, tau)
@@ -56,3 +56,8 @@ def log_loss(data: DataModel, alpha_0: float, intercept: float, tau: float) -> f
     bends = (-40.0, -20.0, -10.0, -5.0, -2.0, 0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
     z, weight = marked_normal_rule(centres, data.weights, deviation, bends, 16)
     return float(weight @ np.logaddexp(0, z)) - linear
+
+
+def _bends(data: DataModel) -> list[float]:
+    """h at the ends of panels around every jump and bend of f."""
+    return [h for curve in data.label_curves for h, _ in curve.edges()]
