@@ -19,11 +19,10 @@ from theory import (
     SquaredLoss,
     predict,
 )
-from theory.noise import NoiseResolution
+from theory.noise import NoiseResolution, OrderParameters
 from theory.prediction import case_of, score_of
 from theory.saddle import (
     Moments,
-    OrderParameters,
     gradient,
     hessian,
     lagrangian,

@@ -12,9 +12,8 @@ from theory import F2, HingeLoss, LogisticLink, LogisticLoss, ProbitLink, Single
 from theory.data import Link
 from theory.losses import Loss
 from theory.nodes import Nodes
-from theory.noise import NoiseResolution, noise_rule
+from theory.noise import NoiseResolution, OrderParameters, noise_rule
 from theory.quadrature import marked_normal_rule, panel_rule
-from theory.saddle import OrderParameters
 
 SMOOTH_SIGMOID = float(
     mpmath.quad(lambda x: mpmath.npdf(x) / (1 + mpmath.exp(-5 * x - 1)), [-12, -2, -0.2, 0, 2, 12])
@@ -70,13 +69,11 @@ def test_noise_expectation_resolves_bends(alpha_perp: float, loss: Loss) -> None
         component=np.zeros(3, dtype=np.int64),
         known=z_0[:, None],
         hidden=np.zeros(1),
-        h=z_0,
-        h_hidden=0.0,
         weight=np.ones(3),
         scale=np.ones((1, 1)),
     )
     x = OrderParameters(np.ones(1), alpha_perp, 1.0)
-    rule = noise_rule(x, nodes, 0.0, (), loss, NoiseResolution(1.0, 14))
+    rule = noise_rule(x, nodes, (), loss, NoiseResolution(1.0, 14))
     values = (rule.weight * np.logaddexp(0.0, rule.z)).sum(axis=1)
     for z, value in zip(z_0, values, strict=True):
         bend = -z / alpha_perp

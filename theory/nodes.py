@@ -28,10 +28,6 @@ Array = NDArray[np.float64]
 NARROW = 0.6
 """A bend narrower than this, in units of xi, gets edges of its own."""
 
-GRADED = (0.0, 1.0, 3.0, 9.0)
-"""Distances of these edges from the bend, in its widths."""
-
-
 HEAVIEST = 1e30
 """Weights above this count as this: the loss's slope then grows with its logarithm only, and what
 is selected with a probability below 1e-30 adds nothing."""
@@ -42,18 +38,17 @@ class EmptySelectionError(ValueError):
 
 
 class Geometry(NamedTuple):
-    """Explicit features given xi: known = offset + slope xi, and hidden; shapes [components, d],
-    [d], [d]. score: (shift, slope) of t = shift[c] + slope xi."""
+    """The explicit features (h first) and the score, given the component c and xi.
+
+    known = offset[c] + slope xi, beside hidden u: shapes [components, d], [d], [d].
+    t = score_shift[c] + score_slope xi.
+    """
 
     offset: Array
     slope: Array
     hidden: Array
     score_shift: Array
     score_slope: float
-
-    @property
-    def has_hidden(self) -> bool:
-        return bool(np.any(self.hidden))
 
 
 class Panels(NamedTuple):
@@ -78,8 +73,7 @@ class Panels(NamedTuple):
 class Nodes(NamedTuple):
     """Quadrature over the components and xi of a selected sample.
 
-    component: shape [n]. known: shape [n, d]. hidden: shape [d].
-    h: shape [n], the known part of h. h_hidden: its hidden slope.
+    component: shape [n]. known: shape [n, d], h first. hidden: shape [d].
     weight: shape [n], probability of the node and of being selected.
     scale: shape [n, 1], the weight S of a selected sample, 1/pi; or [1, 1], when all have 1.
     """
@@ -87,10 +81,26 @@ class Nodes(NamedTuple):
     component: NDArray[np.int64]
     known: Array
     hidden: Array
-    h: Array
-    h_hidden: float
     weight: Array
     scale: Array
+
+    @property
+    def h(self) -> Array:
+        """The known part of h, shape [n]."""
+        return self.known[:, 0]
+
+    @property
+    def h_hidden(self) -> float:
+        """The slope of h in the hidden coordinate."""
+        return float(self.hidden[0])
+
+    def positive_shares(self, curves: tuple[LabelCurve, ...]) -> Array:
+        """P(y = +1) at every node, over the hidden coordinate, shape [n]."""
+        shares = np.empty(len(self.weight))
+        for c, curve in enumerate(curves):
+            mine = self.component == c
+            shares[mine], _, _ = curve.smoothed(self.h[mine], abs(self.h_hidden))
+        return shares
 
 
 def score_law(data: DataModel, score: Score) -> ScoreLaw:
@@ -119,7 +129,6 @@ class Integrand(NamedTuple):
     rule: Rule
     curves: tuple[LabelCurve, ...]
     weights: Array
-    h_geometry: Geometry
     reweight: bool
 
     def nodes(self, panels: Panels, order: int) -> Nodes:
@@ -139,13 +148,10 @@ class Integrand(NamedTuple):
             scale = np.minimum(scale, HEAVIEST)
             if np.all(scale == scale[0]):
                 scale = scale[:1]
-        h = self.h_geometry
         return Nodes(
             component=component,
             known=self.geometry.offset[component] + xi[:, None] * self.geometry.slope,
             hidden=self.geometry.hidden,
-            h=h.offset[component, 0] + xi * h.slope[0],
-            h_hidden=float(h.hidden[0]),
             weight=weight,
             scale=scale,
         )
@@ -165,16 +171,13 @@ class Integrand(NamedTuple):
         return [(t - shift) / slope for t in self.rule.kinks]
 
     def _bends_of_labels(self, c: int, curve: LabelCurve) -> list[float]:
-        h = self.h_geometry
-        if h.slope[0] == 0:
-            return []
-        edges = []
-        for centre, width in zip(curve.bends, curve.bend_widths, strict=True):
-            at = (centre - h.offset[c, 0]) / h.slope[0]
-            wide = math.hypot(width, h.hidden[0]) / abs(h.slope[0])
-            if wide < NARROW:
-                edges += [at + side * k * wide for k in GRADED for side in (-1, 1)]
-        return edges
+        """xi at the edges around the bends of f that are narrow there."""
+        mean, slope = self.geometry.offset[c, 0], self.geometry.slope[0]
+        return [
+            (h - mean) / slope
+            for h, width in curve.edges(self.geometry.hidden[0])
+            if width < NARROW * abs(slope)
+        ]
 
 
 def integrand(problem: Problem, score: Score) -> Integrand:
@@ -184,28 +187,20 @@ def integrand(problem: Problem, score: Score) -> Integrand:
     means = np.array(data.means)
     zero, one = np.zeros_like(means), np.ones_like(means)
     if score.beta_s == 0:
-        columns, slope, hidden = [means], [1.0], [0.0]
-        shift, score_slope = score.beta_0 * means + score.intercept, score.beta_0
+        columns, slope, hidden, score_slope = [means], [1.0], [0.0], score.beta_0
     else:
         size = math.hypot(score.beta_0, score.beta_s)
         along, across = score.beta_0 / size, score.beta_s / size
         columns, slope, hidden = [means, zero], [along, across], [across, -along]
-        shift, score_slope = score.beta_0 * means + score.intercept, size
-    h_geometry = Geometry(
-        means[:, None], np.array(slope[:1]), np.array(hidden[:1]), shift, score_slope
-    )
+        score_slope = size
     if problem.fit_intercept:
         columns, slope, hidden = [*columns, one], [*slope, 0.0], [*hidden, 0.0]
+    shift = score.beta_0 * means + score.intercept
     geometry = Geometry(
         np.stack(columns, axis=1), np.array(slope), np.array(hidden), shift, score_slope
     )
     return Integrand(
-        geometry,
-        rule,
-        data.label_curves,
-        np.array(data.weights),
-        h_geometry,
-        problem.selection.reweight,
+        geometry, rule, data.label_curves, np.array(data.weights), problem.selection.reweight
     )
 
 
@@ -213,7 +208,7 @@ def _edges(marks: Sequence[float]) -> list[float]:
     """Those of a standard normal law, and the marks within their range."""
     last = NORMAL_EDGES[-1]
     edges = sorted({*NORMAL_EDGES, *(m for m in marks if -last < m < last)})
-    # Of edges closer than rounding only one is kept, the mark rather than the base edge.
+    # Of edges closer than rounding only one is kept.
     kept = [edges[0]]
     for edge in edges[1:]:
         if edge - kept[-1] > 1e-13:

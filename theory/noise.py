@@ -8,17 +8,15 @@ z serve all nodes. Other losses get Gauss-Legendre panels with edges at the map'
 """
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from theory.data import LabelCurve
 from theory.losses import Loss
+from theory.nodes import Nodes
 from theory.quadrature import gauss_legendre
-
-if TYPE_CHECKING:
-    from theory.nodes import Nodes
 
 Array = NDArray[np.float64]
 
@@ -37,13 +35,20 @@ PANEL = 2.2
 MOST_VALUES = 20_000
 """Most values of z at one node; enough for alpha_perp of about 700."""
 
+GLOBAL_GAIN = 12
+"""How many normal densities cost as much as one proximal point."""
+
+
+class OrderParameters(NamedTuple):
+    """Coefficients on the explicit features, shape [d], alpha_perp > 0 and mu > 0."""
+
+    coefficients: Array
+    alpha_perp: float
+    mu: float
+
 
 class UnresolvableError(ArithmeticError):
     """More than MOST_VALUES of z would be needed: the solution runs away."""
-
-
-GLOBAL_GAIN = 12
-"""How many normal densities cost as much as one proximal point."""
 
 
 class NoiseResolution(NamedTuple):
@@ -66,34 +71,29 @@ class NoiseRule(NamedTuple):
 
 
 def noise_rule(
-    x: Any,
-    nodes: "Nodes",
-    hidden: float,
+    x: OrderParameters,
+    nodes: Nodes,
     curves: tuple[LabelCurve, ...],
     loss: Loss,
     resolution: NoiseResolution,
 ) -> NoiseRule:
     """Values of z and their probabilities at every node, for order parameters x."""
+    hidden = float(nodes.hidden @ x.coefficients)
     sigma = math.hypot(hidden, x.alpha_perp)
     centre = (nodes.known @ x.coefficients)[:, None]
     width = sigma
     if hidden != 0 and any(curve.bends for curve in curves):
         width = x.alpha_perp  # labels depend on u, which z tells up to alpha_perp
     if loss.strip > 0:
-        return _spaced(x, nodes, centre, sigma, width, loss, resolution)
-    return _panelled(x, nodes, centre, sigma, width, loss, resolution)
+        step = resolution.step * min(STEP * width, STRIP_STEP * loss.strip)
+        return _spaced(nodes, centre, sigma, step)
+    widest = min(PANEL * width, 12.0 * loss.bend_width)
+    kinks = [np.asarray(kink, dtype=float) for kink in loss.kinks(nodes.scale / x.mu)]
+    return _panelled(centre, sigma, widest, kinks, resolution.order)
 
 
-def _spaced(
-    x: Any,
-    nodes: "Nodes",
-    centre: Array,
-    sigma: float,
-    width: float,
-    loss: Loss,
-    resolution: NoiseResolution,
-) -> NoiseRule:
-    step = resolution.step * min(STEP * width, STRIP_STEP * loss.strip)
+def _spaced(nodes: Nodes, centre: Array, sigma: float, step: float) -> NoiseRule:
+    """z at equal distances: the same for all nodes where that is cheaper, or around each."""
     reach = RANGE * sigma
     local = 2 * reach / step
     used = centre[nodes.weight > 1e-20] if np.any(nodes.weight > 1e-20) else centre
@@ -113,27 +113,20 @@ def _spaced(
 
 
 def _panelled(
-    x: Any,
-    nodes: "Nodes",
-    centre: Array,
-    sigma: float,
-    width: float,
-    loss: Loss,
-    resolution: NoiseResolution,
+    centre: Array, sigma: float, widest: float, kinks: list[Array], order: int
 ) -> NoiseRule:
-    widest = min(PANEL * width, 12.0 * loss.bend_width, PANEL * sigma)
+    """Gauss-Legendre panels of z around each node, with edges where a margin +-z is a kink."""
     count = math.ceil(2 * RANGE * sigma / widest)
-    if count * resolution.order > MOST_VALUES:
+    if count * order > MOST_VALUES:
         raise UnresolvableError
     base = np.linspace(-RANGE, RANGE, count + 1)
-    kinks = [np.asarray(k, dtype=float) for k in loss.kinks(nodes.scale / x.mu)]
     marks = [
         np.broadcast_to((y * k - centre) / sigma, centre.shape) for k in kinks for y in (1, -1)
     ]
     rows = np.broadcast_to(base, (len(centre), len(base)))
     edges = np.hstack([rows, *(np.clip(m, -RANGE, RANGE) for m in marks)])
     edges.sort(axis=1)
-    unit, unit_weights = gauss_legendre(resolution.order)
+    unit, unit_weights = gauss_legendre(order)
     length = np.diff(edges, axis=1)[:, :, None]
     g = (edges[:, :-1, None] + length * unit).reshape(len(centre), -1)
     weight = (length * unit_weights).reshape(len(centre), -1)

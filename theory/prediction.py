@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from theory.data import DataModel, Score
 from theory.metrics import log_loss, misclassification
 from theory.nodes import EmptySelectionError, integrand
+from theory.noise import OrderParameters
 from theory.problem import Problem
 from theory.quadrature import Quadrature
-from theory.saddle import OrderParameters, Setting
+from theory.saddle import Setting
 from theory.selection import RandomSelection
 from theory.solver import Case, Status, solve
 from theory.surrogate import GivenSurrogate, TrainedSurrogate
@@ -141,8 +142,8 @@ def _predict(
 ) -> tuple[Prediction, Array | None]:
     try:
         score = score_of(problem, quadrature)
-    except ConvergenceError:
-        return _unsolved(Status.NO_SURROGATE), None
+    except ConvergenceError as error:
+        return _unsolved(_as_surrogate(error.prediction.status)), None
     try:
         case = case_of(problem, score)
     except EmptySelectionError:
@@ -160,12 +161,10 @@ def _predict(
         solution, packed = solve(case, quadrature, outcomes, start)
     if solution.status is not Status.CONVERGED:
         return _unsolved(solution.status, score, solution.fraction, solution.residual), None
-    coefficients = _named(solution.x, problem, score)
-    error, loss = outcomes(solution.x)
     prediction = Prediction(
-        misclassification=error,
-        log_loss=loss,
-        **coefficients._asdict(),
+        misclassification=solution.outcomes[0],
+        log_loss=solution.outcomes[1],
+        **_named(solution.x, problem, score)._asdict(),
         alpha_perp=solution.x.alpha_perp,
         mu=solution.x.mu,
         fraction=solution.fraction,
@@ -177,6 +176,12 @@ def _predict(
         status=solution.status,
     )
     return prediction, packed
+
+
+def _as_surrogate(status: Status) -> Status:
+    """What a problem's status is where its surrogate ends with ``status``."""
+    unsolved = (Status.NOT_CONVERGED, Status.NOT_RESOLVED)
+    return status if status in unsolved else Status.NO_SURROGATE
 
 
 def case_of(problem: Problem, score: Score) -> Case:
@@ -235,17 +240,18 @@ def score_of(problem: Problem, quadrature: Quadrature | None = None) -> Score:
     if isinstance(surrogate, GivenSurrogate):
         return Score(surrogate.beta_0, surrogate.beta_s, surrogate.intercept)
     if isinstance(surrogate, TrainedSurrogate):
-        return _trained_score(surrogate, surrogate.data or problem.data, quadrature)
+        training = _training_problem(surrogate, surrogate.data or problem.data)
+        trained = _trained(training, quadrature or Quadrature())
+        if trained.status is not Status.CONVERGED:
+            raise ConvergenceError(training, trained)
+        return Score(trained.alpha_0, trained.alpha_perp, trained.intercept)
     if problem.data.true_score is None:
         raise AssertionError("a Problem refuses a perfect surrogate where there is none")
     return problem.data.true_score
 
 
-@lru_cache(maxsize=256)
-def _trained_score(
-    surrogate: TrainedSurrogate, data: DataModel, quadrature: Quadrature | None
-) -> Score:
-    training = Problem(
+def _training_problem(surrogate: TrainedSurrogate, data: DataModel) -> Problem:
+    return Problem(
         data=data,
         selection=RandomSelection(1.0),
         ridge=surrogate.ridge,
@@ -253,5 +259,10 @@ def _trained_score(
         surrogate=GivenSurrogate(beta_0=1.0),  # nothing is selected
         fit_intercept=surrogate.fit_intercept,
     )
-    trained = predict(training, quadrature)
-    return Score(trained.alpha_0, trained.alpha_perp, trained.intercept)
+
+
+@lru_cache(maxsize=256)
+def _trained(training: Problem, quadrature: Quadrature) -> Prediction:
+    """Solved once for all problems with this surrogate, also where it fails."""
+    prediction, _ = _predict(training, quadrature)
+    return prediction

@@ -29,7 +29,7 @@ since dr/dmu = kappa r / mu^2: with X = (x, G), writing rho = y r,
 """
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,20 +37,12 @@ from numpy.typing import NDArray
 from theory.data import LabelCurve
 from theory.losses import Loss, response
 from theory.nodes import Nodes
-from theory.noise import NoiseResolution, NoiseRule, noise_rule
+from theory.noise import NoiseResolution, NoiseRule, OrderParameters, noise_rule
 
 Array = NDArray[np.float64]
 
-MOST_VALUES = 400_000
+HELD_VALUES = 400_000
 """Values of (xi, z) held at a time; more nodes are taken in turn."""
-
-
-class OrderParameters(NamedTuple):
-    """Coefficients on the explicit features, shape [d], alpha_perp > 0 and mu > 0."""
-
-    coefficients: Array
-    alpha_perp: float
-    mu: float
 
 
 class Setting(NamedTuple):
@@ -87,10 +79,8 @@ def lagrangian(
     resolution: NoiseResolution,
 ) -> float:
     """L(alpha, mu)."""
-    hidden = float(nodes.hidden @ x.coefficients)
-    rule = noise_rule(x, nodes, hidden, curves, loss, resolution)
-    shift, spread = _hidden_law(x, rule, hidden)
-    plus, minus = _label_moments(nodes, curves, shift, spread)
+    rule = noise_rule(x, nodes, curves, loss, resolution)
+    plus, minus = _label_moments(nodes, curves, *_hidden_law(x, nodes, rule))
     expected = 0.0
     for label, (share, _, _) in ((1.0, plus), (-1.0, minus)):
         margin = label * rule.z
@@ -173,32 +163,19 @@ def moments(
     resolution: NoiseResolution,
 ) -> Moments:
     """The expectations at the order parameters x."""
-    hidden = float(nodes.hidden @ x.coefficients)
-    rule = noise_rule(x, nodes, hidden, curves, loss, resolution)
-    parts = [
-        _at_nodes(x, part, hidden, curves, loss, piece)
-        for part, piece in _pieces(nodes, rule, MOST_VALUES)
-    ]
-    by_node = np.concatenate([part.by_node for part in parts])
-    totals = by_node.sum(axis=0)
-    d = len(x.coefficients)
-    return Moments(
-        slope_features=totals[:d],
-        slope_squared=float(totals[d]),
-        curvature=float(totals[d + 1]),
-        curvature_matrix=sum((p.curvature_matrix for p in parts), np.zeros((d + 1, d + 1))),
-        mixed=sum((p.mixed for p in parts), np.zeros(d + 1)),
-        mixed_squared=sum(p.mixed_squared for p in parts),
-        by_node=by_node,
+    rule = noise_rule(x, nodes, curves, loss, resolution)
+    sums = np.concatenate(
+        [_sums(x, part, piece, curves, loss) for part, piece in _pieces(nodes, rule)]
     )
+    return _moments_of(x, nodes, sums)
 
 
-def _pieces(nodes: Nodes, rule: NoiseRule, most: int) -> list[tuple[Nodes, NoiseRule]]:
-    """Nodes and their rule in pieces of at most ``most`` values."""
+def _pieces(nodes: Nodes, rule: NoiseRule) -> list[tuple[Nodes, NoiseRule]]:
+    """Nodes and their rule in pieces of at most HELD_VALUES."""
     n, m = len(nodes.weight), rule.z.shape[1]
-    if n * m <= most:
+    if n * m <= HELD_VALUES:
         return [(nodes, rule)]
-    count = min(n, -(-n * m // most))
+    count = min(n, -(-n * m // HELD_VALUES))
     cuts = np.linspace(0, n, count + 1).astype(int)
 
     def of(array: Array, a: int, b: int) -> Array:
@@ -209,7 +186,6 @@ def _pieces(nodes: Nodes, rule: NoiseRule, most: int) -> list[tuple[Nodes, Noise
             nodes._replace(
                 component=nodes.component[a:b],
                 known=nodes.known[a:b],
-                h=nodes.h[a:b],
                 weight=nodes.weight[a:b],
                 scale=of(nodes.scale, a, b),
             ),
@@ -221,37 +197,36 @@ def _pieces(nodes: Nodes, rule: NoiseRule, most: int) -> list[tuple[Nodes, Noise
     ]
 
 
-def _at_nodes(
+def _sums(
     x: OrderParameters,
     nodes: Nodes,
-    hidden: float,
+    rule: NoiseRule,
     curves: tuple[LabelCurve, ...],
     loss: Loss,
-    rule: NoiseRule,
-) -> Moments:
-    """Sums over z at every node, then over the nodes."""
-    n, d = nodes.known.shape
+) -> Array:
+    """``_SUMS`` over z and the label at every node, with its weight: shape [n, sums]."""
+    n = len(nodes.weight)
+    sums = np.zeros((n, len(_SUMS)))
     both = _columns(x.mu, rule, nodes.scale / x.mu, loss)
-    # At each node, over z and the label: functions of z times powers of u and of z - centre.
-    if hidden == 0 and not np.any(nodes.hidden):
-        sums = np.zeros((n, len(_SUMS)))
-        for share, columns in zip(_label_shares(nodes, curves), both, strict=True):
-            sums[:, :8] += share[:, None] * _summed(rule.weight, columns, rule, n)
+    if not np.any(nodes.hidden):
+        positive = nodes.positive_shares(curves)
+        for columns, share in zip(both, (positive, 1 - positive), strict=True):
+            sums[:, :8] += share[:, None] * _summed(rule.weight, columns, rule)
     else:
-        sums = np.zeros((n, len(_SUMS)))
-        labels = _label_moments(nodes, curves, *_hidden_law(x, rule, hidden))
+        labels = _label_moments(nodes, curves, *_hidden_law(x, nodes, rule))
         for columns, (w0, w1, w2) in zip(both, labels, strict=True):
-            sums[:, :8] += _summed(rule.weight * w0, columns, rule, n)
-            sums[:, 8:12] += _summed(rule.weight * w1, columns[[0, 2, 3, 5]], rule, n)
-            sums[:, 12:] += _summed(rule.weight * w2, columns[[2]], rule, n)
+            sums[:, :8] += _summed(rule.weight * w0, columns, rule)
+            sums[:, 8:12] += _summed(rule.weight * w1, columns[[0, 2, 3, 5]], rule)
+            sums[:, 12:] += _summed(rule.weight * w2, columns[[2]], rule)
     sums *= nodes.weight[:, None]
     if rule.is_global:
         _centre(sums, rule.centre[:, 0])
-    return _collected(x, nodes, hidden, sums, d)
+    return sums
 
 
-def _hidden_law(x: OrderParameters, rule: NoiseRule, hidden: float) -> tuple[Array, float]:
+def _hidden_law(x: OrderParameters, nodes: Nodes, rule: NoiseRule) -> tuple[Array, float]:
     """Mean and deviation of the hidden coordinate u given z."""
+    hidden = float(nodes.hidden @ x.coefficients)
     variance = hidden**2 + x.alpha_perp**2
     return hidden / variance * (rule.z - rule.centre), x.alpha_perp / float(np.sqrt(variance))
 
@@ -280,7 +255,7 @@ def _columns(mu: float, rule: NoiseRule, eta: Array, loss: Loss) -> tuple[Array,
     return columns[:, 0], columns[:, 1]
 
 
-def _summed(weight: Array, columns: Array, rule: NoiseRule, n: int) -> Array:
+def _summed(weight: Array, columns: Array, rule: NoiseRule) -> Array:
     """Sum of weight times each column over z, per node: shape [n, columns]."""
     if rule.is_global:
         return np.asarray(weight @ columns[:, 0].T)
@@ -298,35 +273,22 @@ def _centre(sums: Array, c: Array) -> None:
     s["kz u"] -= c * s["k u"]
 
 
-def _label_shares(nodes: Nodes, curves: tuple[LabelCurve, ...]) -> tuple[Array, Array]:
-    """P(y = +1) and P(y = -1) at every node, where h is known."""
-    positive = np.empty(len(nodes.h))
-    for c, curve in enumerate(curves):
-        mine = nodes.component == c
-        positive[mine] = curve.probability(nodes.h[mine])
-    return positive, 1 - positive
-
-
 def _label_moments(
     nodes: Nodes, curves: tuple[LabelCurve, ...], shift: Array, spread: float
 ) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
     """E[u^k 1{y}] given the node and z, for k = 0, 1, 2 and both labels: u ~ N(shift, spread^2)."""
-    n = len(nodes.h)
-    shape = (n, shift.shape[1])
-    value, first, second = (np.zeros(shape) for _ in range(3))
     step = nodes.h_hidden
-    constant = all(not curve.bends and curve.steps is not None for curve in curves)
-    if constant:
-        level = np.array([curve.steps.base for curve in curves if curve.steps is not None])
-        value = level[nodes.component][:, None]
-        plus = (value, shift * value, (shift**2 + spread**2) * value)
-        minus = (1 - value, shift * (1 - value), (shift**2 + spread**2) * (1 - value))
-        return plus, minus
-    for c, curve in enumerate(curves):
-        mine = nodes.component == c
-        local = shift if len(shift) == 1 else shift[mine]
-        mean = nodes.h[mine][:, None] + step * local
-        value[mine], first[mine], second[mine] = curve.smoothed(mean, abs(step) * spread)
+    levels = [curve.steps.base for curve in curves if curve.steps is not None and not curve.bends]
+    if len(levels) == len(curves):  # labels depend on the component alone
+        value = np.array(levels)[nodes.component][:, None]
+        first = second = np.zeros((1, 1))
+    else:
+        value, first, second = np.empty((3, len(nodes.weight), shift.shape[1]))
+        for c, curve in enumerate(curves):
+            mine = nodes.component == c
+            local = shift if len(shift) == 1 else shift[mine]
+            mean = nodes.h[mine][:, None] + step * local
+            value[mine], first[mine], second[mine] = curve.smoothed(mean, abs(step) * spread)
     a = spread**2 * step
     w1 = shift * value + a * first
     squared = shift**2 + spread**2
@@ -334,28 +296,33 @@ def _label_moments(
     return (value, w1, w2), (1 - value, shift - w1, squared - w2)
 
 
-def _collected(x: OrderParameters, nodes: Nodes, hidden: float, sums: Array, d: int) -> Moments:
-    """Moments from weighted sums at every node, with X = (known + hidden u, (z - hidden u)/a)."""
+def _moments_of(x: OrderParameters, nodes: Nodes, sums: Array) -> Moments:
+    """Moments from ``_SUMS`` at every node, with X = (known + hidden u, (z - slope u)/alpha_perp).
+
+    slope: of z in the hidden coordinate u.
+    """
     s: dict[str, Array] = dict(zip(_SUMS, sums.T, strict=True))
     known, direction, a = nodes.known, nodes.hidden, x.alpha_perp
-    slope = known * s["rho"][:, None] + direction * s["rho u"][:, None]
+    d, slope = len(direction), float(direction @ x.coefficients)
+    by_node = np.column_stack(
+        [known * s["rho"][:, None] + direction * s["rho u"][:, None], s["r2"], s["k"]]
+    )
+    totals = by_node.sum(axis=0)
     matrix = np.empty((d + 1, d + 1))
     across = np.outer(known.T @ s["k u"], direction)
     matrix[:d, :d] = (known * s["k"][:, None]).T @ known + across + across.T
     matrix[:d, :d] += np.outer(direction, direction) * s["k uu"].sum()
-    noise = known.T @ (s["kz"] - hidden * s["k u"])
-    noise += direction * (s["kz u"] - hidden * s["k uu"]).sum()
+    noise = known.T @ (s["kz"] - slope * s["k u"])
+    noise += direction * (s["kz u"] - slope * s["k uu"]).sum()
     matrix[:d, d] = matrix[d, :d] = noise / a
-    twice = s["kzz"] - 2 * hidden * s["kz u"] + hidden**2 * s["k uu"]
+    twice = s["kzz"] - 2 * slope * s["kz u"] + slope**2 * s["k uu"]
     matrix[d, d] = twice.sum() / a**2
     mixed = known.T @ s["kr"] + direction * s["kr u"].sum()
-    mixed_noise = (s["krz"] - hidden * s["kr u"]).sum() / a
-    by_node = np.column_stack([slope, s["r2"], s["k"]])
-    empty: Any = 0.0
+    mixed_noise = (s["krz"] - slope * s["kr u"]).sum() / a
     return Moments(
-        slope_features=empty,
-        slope_squared=empty,
-        curvature=empty,
+        slope_features=totals[:d],
+        slope_squared=float(totals[d]),
+        curvature=float(totals[d + 1]),
         curvature_matrix=matrix,
         mixed=np.array([*mixed, mixed_noise]),
         mixed_squared=float(s["krr"].sum()),

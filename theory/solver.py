@@ -10,6 +10,7 @@ refined.
 import math
 from collections.abc import Callable, Iterator
 from enum import Enum
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +18,10 @@ from numpy.typing import NDArray
 
 from theory.losses import Loss
 from theory.nodes import Integrand, Nodes, Panels
-from theory.noise import NoiseResolution, UnresolvableError
+from theory.noise import NoiseResolution, OrderParameters, UnresolvableError
 from theory.quadrature import Quadrature, gauss_legendre
 from theory.saddle import (
     Moments,
-    OrderParameters,
     Setting,
     fixed_point_map,
     gradient,
@@ -83,12 +83,14 @@ class Case(NamedTuple):
 class Solution(NamedTuple):
     """A solved point: order parameters, largest residual of the printed equations, status.
 
-    fraction: E[pi]. error_estimates: of each function that was asked to be accurate.
+    fraction: E[pi]. outcomes: the functions that were asked to be accurate, at the solution, with
+    their error estimates; empty where there is none.
     """
 
     x: OrderParameters
     fraction: float
     residual: float
+    outcomes: tuple[float, ...]
     error_estimates: tuple[float, ...]
     status: Status
 
@@ -99,14 +101,14 @@ RESIDUAL_TOLERANCE = 1e-10
 NEAR, SOLVED = 1e-9, 1e-13
 """Size of the displacement at which the equations count as solved on a coarse rule, on the last"""
 
-MOST_NEWTON = 12
-
 SHRUNK, COLLAPSED = -9.5, -14.0
 """log alpha_perp below which a fit shrinks to nothing: if it goes on, and in any case."""
 
-MOST_ITERATIONS = 400
-MOST_SPLITS = 14
-MOST_PANELS = 600
+MOST_ITERATIONS, MOST_NEWTON = 400, 12
+"""Steps of the fixed point from one start, and of one attempt with Newton's method."""
+
+MOST_SPLITS, MOST_PANELS = 14, 600
+"""Rounds of halving panels, and how many there may be."""
 
 COARSE_ORDER, COARSE_STEP = 0.7, 1.4
 """Orders and spacings of the coarse rule, relative to the asked ones."""
@@ -282,7 +284,7 @@ def solve(
     finished = _finish(case, panels, coarse, found, quadrature, outcomes)
     if finished is None:
         return _failed(fraction, Status.NOT_RESOLVED), None
-    at, fraction, errors = finished
+    at, fraction, answers, errors = finished
     x = unpack(at.u)
     residual = float(np.max(np.abs(stationarity(x, at.moments, case.setting))))
     status = Status.CONVERGED
@@ -292,7 +294,7 @@ def solve(
         status = Status.FLAT_INTERCEPT
     elif not max(errors) < UNRESOLVED:
         status = Status.NOT_RESOLVED
-    return Solution(x, fraction, residual, errors, status), at.u
+    return Solution(x, fraction, residual, answers, errors, status), at.u
 
 
 def _finish(
@@ -302,8 +304,8 @@ def _finish(
     found: Evaluated,
     quadrature: Quadrature,
     outcomes: Callable[[OrderParameters], tuple[float, ...]],
-) -> tuple[Evaluated, float, tuple[float, ...]] | None:
-    """From a solution on the coarse rule: that of the asked rule, E[pi], and the errors.
+) -> tuple[Evaluated, float, tuple[float, ...], tuple[float, ...]] | None:
+    """From a solution on the coarse rule: that of the asked rule, E[pi], outcomes, their errors.
 
     The answer of a finer rule is one Newton step away. Where it differs by more than the asked
     accuracy, panels are halved until the integrands are smoother.
@@ -328,7 +330,7 @@ def _finish(
         )
         reached = max(errors) <= quadrature.tolerance and at.size < NEAR
         if reached or smoothness < FINEST * quadrature.smoothness:
-            return at, float(fine.nodes.weight.sum()), errors
+            return at, float(fine.nodes.weight.sum()), here, errors
         smoothness /= 100
 
 
@@ -336,13 +338,7 @@ def one_class(case: Case, nodes: Nodes) -> bool:
     """Whether an intercept is fitted to selected samples of (numerically) one class."""
     if not np.any(case.setting.penalty == 0) or case.setting.ridge == 0:
         return False
-    share = 0.0
-    for c, curve in enumerate(case.integrand.curves):
-        mine = nodes.component == c
-        positive = curve.probability(nodes.h[mine])
-        if nodes.h_hidden:
-            positive, _, _ = curve.smoothed(nodes.h[mine], abs(nodes.h_hidden))
-        share += float(nodes.weight[mine] @ positive)
+    share = float(nodes.weight @ nodes.positive_shares(case.integrand.curves))
     total = float(nodes.weight.sum())
     return not 1e-13 * total < share < (1 - 1e-13) * total
 
@@ -367,7 +363,7 @@ def _why(case: Case, found: Evaluated | None) -> Status:
 
 def _failed(fraction: float, status: Status) -> Solution:
     x = OrderParameters(np.full(3, np.nan), math.nan, math.nan)
-    return Solution(x, fraction, math.nan, (math.nan, math.nan), status)
+    return Solution(x, fraction, math.nan, (), (), status)
 
 
 def _starts(case: Case, rule: Rule, guess: Array | None) -> Iterator[Evaluated | None]:
@@ -384,16 +380,14 @@ def _starts(case: Case, rule: Rule, guess: Array | None) -> Iterator[Evaluated |
 
 def down_the_ridges(case: Case, rule: Rule) -> Evaluated | None:
     """Lower the ridge from LADDER_TOP step by step."""
-    ridge = case.setting.ridge
-
-    def at(log: float) -> Setting:
-        factor = math.exp(log) / ridge if ridge else 1.0
-        return case.setting._replace(
-            penalty=case.setting.penalty * factor, ridge=case.setting.ridge * factor
-        )
-
+    penalty, ridge = case.setting.penalty, case.setting.ridge
     if not 0 < ridge < LADDER_TOP:
         return None
+
+    def at(log: float) -> Setting:
+        factor = math.exp(log) / ridge
+        return case.setting._replace(penalty=penalty * factor, ridge=ridge * factor)
+
     return _ladder(case, rule, at, math.log(LADDER_TOP), math.log(ridge))
 
 
@@ -401,19 +395,19 @@ def up_the_samples(case: Case, rule: Rule) -> Evaluated | None:
     """Raise N/p from a small value step by step: the noise, which smooths the loss, falls."""
     delta = case.setting.samples_per_dimension
     first = min(LADDER_BOTTOM, LADDER_BOTTOM / max(case.setting.ridge, 1e-3))
+    if first >= delta:
+        return None
 
     def at(log: float) -> Setting:
         return case.setting._replace(samples_per_dimension=math.exp(log))
 
-    if first >= delta:
-        return None
     return _ladder(case, rule, at, math.log(first), math.log(delta))
 
 
 def _ladder(
     case: Case, rule: Rule, at: Callable[[float], Setting], first: float, last: float
 ) -> Evaluated | None:
-    """Solve along a path of settings, each from the solution before; a failed step is halved."""
+    """Solve along a path of settings, each from the solution before; failed steps are quartered."""
     u = np.zeros(len(case.setting.penalty) + 2)
     position, step, solved = first, math.copysign(LADDER_STEP, last - first), False
     while True:
@@ -469,21 +463,17 @@ def roughness(at: Evaluated, rule: Rule) -> Array:
     return np.asarray((tail / whole).max(axis=1))
 
 
-_LAST: dict[int, Array] = {}
-
-
+@lru_cache(maxsize=64)
 def _last_coefficients(order: int) -> Array:
     """Rows that turn weighted values at the nodes of a panel into its last Legendre coefficients.
 
     The contributions hold the quadrature weights; times (2k + 1) P_k they are coefficients times
     the panel's length.
     """
-    if order not in _LAST:
-        nodes, _ = gauss_legendre(order)
-        rows = []
-        for k in (order - 2, order - 1):
-            unit = np.zeros(k + 1)
-            unit[k] = 2 * k + 1
-            rows.append(np.polynomial.legendre.legval(2 * nodes - 1, unit))
-        _LAST[order] = np.array(rows)
-    return _LAST[order]
+    nodes, _ = gauss_legendre(order)
+    rows = []
+    for k in (order - 2, order - 1):
+        unit = np.zeros(k + 1)
+        unit[k] = 2 * k + 1
+        rows.append(np.polynomial.legendre.legval(2 * nodes - 1, unit))
+    return np.array(rows)
