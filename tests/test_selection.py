@@ -28,7 +28,7 @@ def test_fraction_is_met_under_the_law_and_on_scores(
     scheme: RandomSelection | PowerSelection | TopSelection,
 ) -> None:
     rule = scheme.law_rule(LAW)
-    assert LAW.expect(rule.probability, rule.kinks) == pytest.approx(scheme.fraction, abs=1e-9)
+    assert rule.expected(LAW) == pytest.approx(scheme.fraction, abs=1e-9)
     realised = scheme.inclusion_probabilities(SCORES)
     assert realised.mean() == pytest.approx(scheme.fraction, abs=1e-9)
     assert realised.min() >= 0

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr, softmax
 
 from theory._validation import InvalidFieldError, as_number, as_numbers, as_positive, store
+from theory.quadrature import Bend
 
 Array = NDArray[np.float64]
 
@@ -53,9 +54,6 @@ class SmoothableLink(Link, Protocol):
         ...
 
 
-GRADED = (0.0, 1.0, 3.0, 9.0, 27.0)
-"""Distances from a bend, in its widths, at which panels end."""
-
 SMOOTHING_NODES = 80
 """Gauss-Hermite nodes that average a label probability without known steps."""
 
@@ -72,14 +70,11 @@ class LabelCurve(NamedTuple):
     bend_widths: tuple[float, ...]
     steps: Steps | None
 
-    def edges(self, blur: float = 0.0) -> tuple[tuple[float, float], ...]:
-        """(h, width) of panel edges around every bend, where it is also blurred over ``blur``."""
+    def bends_blurred(self, deviation: float = 0.0) -> tuple[Bend, ...]:
+        """Every bend with its width where f is averaged over a Gaussian of this deviation."""
         return tuple(
-            (centre + side * k * wide, wide)
+            (centre, math.hypot(width, deviation))
             for centre, width in zip(self.bends, self.bend_widths, strict=True)
-            for wide in (math.hypot(width, blur),)
-            for k in GRADED
-            for side in (-1, 1)
         )
 
     def smoothed(self, mean: Array, deviation: float) -> tuple[Array, Array, Array]:

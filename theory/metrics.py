@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from theory.data import DataModel
-from theory.quadrature import marked_normal_rule
+from theory.quadrature import graded_edges, marked_normal_rule
 
 
 def misclassification(data: DataModel, alpha_0: float, intercept: float, tau: float) -> float:
@@ -60,4 +60,4 @@ def log_loss(data: DataModel, alpha_0: float, intercept: float, tau: float) -> f
 
 def _bends(data: DataModel) -> list[float]:
     """h at the ends of panels around every jump and bend of f."""
-    return [h for curve in data.label_curves for h, _ in curve.edges()]
+    return [h for curve in data.label_curves for h in graded_edges(curve.bends_blurred())]

@@ -11,7 +11,6 @@ The expectation over xi is a sum over panels with edges wherever pi(t) or f jump
 """
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,13 +19,10 @@ from numpy.typing import NDArray
 
 from theory.data import DataModel, LabelCurve, Score
 from theory.problem import Problem
-from theory.quadrature import NORMAL_EDGES, gauss_legendre
+from theory.quadrature import Bend, gauss_legendre, panel_edges
 from theory.selection import Rule, ScoreLaw, Selection
 
 Array = NDArray[np.float64]
-
-NARROW = 0.6
-"""A bend narrower than this, in units of xi, gets edges of its own."""
 
 HEAVIEST = 1e30
 """Weights above this count as this: the loss's slope then grows with its logarithm only, and what
@@ -68,6 +64,11 @@ class Panels(NamedTuple):
                 [np.where(which, (self.left + self.right) / 2, self.right), self.right[which]]
             ),
         )
+
+
+    def halved(self) -> "Panels":
+        """The same with all panels halved."""
+        return self.split(np.ones(self.left.shape, dtype=bool))
 
 
 class Nodes(NamedTuple):
@@ -117,7 +118,7 @@ def fitted_rule(data: DataModel, score: Score, selection: Selection) -> Rule:
     """The selection rule under the law of the score; EmptySelectionError if it keeps nothing."""
     law = score_law(data, score)
     rule = selection.law_rule(law)
-    if not law.expect(rule.probability, rule.kinks) > 1e-12:
+    if not rule.expected(law) > 1e-12:
         raise EmptySelectionError(f"{selection} keeps no sample of this data")
     return rule
 
@@ -157,10 +158,12 @@ class Integrand(NamedTuple):
         )
 
     def panels(self) -> Panels:
-        """The first panels: edges at jumps and bends of pi and f."""
+        """The first panels: edges at jumps and kinks of pi and f, and near where they bend."""
         component, left, right = [], [], []
         for c, curve in enumerate(self.curves):
-            edges = _edges([*self._kinks_of_rule(c), *self._bends_of_labels(c, curve)])
+            bends = [*self._bends_of_rule(c), *self._bends_of_labels(c, curve)]
+            kinks = [*self._kinks_of_rule(c), *(xi for xi, width in bends if width == 0)]
+            edges = panel_edges(kinks, [bend for bend in bends if bend[1] > 0])
             component += [c] * (len(edges) - 1)
             left += edges[:-1]
             right += edges[1:]
@@ -170,13 +173,16 @@ class Integrand(NamedTuple):
         shift, slope = self.geometry.score_shift[c], self.geometry.score_slope
         return [(t - shift) / slope for t in self.rule.kinks]
 
-    def _bends_of_labels(self, c: int, curve: LabelCurve) -> list[float]:
-        """xi at the edges around the bends of f that are narrow there."""
+    def _bends_of_rule(self, c: int) -> list[Bend]:
+        shift, slope = self.geometry.score_shift[c], self.geometry.score_slope
+        return [((t - shift) / slope, width / abs(slope)) for t, width in self.rule.bends]
+
+    def _bends_of_labels(self, c: int, curve: LabelCurve) -> list[Bend]:
+        """Those of f, averaged over the hidden coordinate."""
         mean, slope = self.geometry.offset[c, 0], self.geometry.slope[0]
         return [
-            (h - mean) / slope
-            for h, width in curve.edges(self.geometry.hidden[0])
-            if width < NARROW * abs(slope)
+            ((h - mean) / slope, width / abs(slope))
+            for h, width in curve.bends_blurred(self.geometry.hidden[0])
         ]
 
 
@@ -202,15 +208,3 @@ def integrand(problem: Problem, score: Score) -> Integrand:
     return Integrand(
         geometry, rule, data.label_curves, np.array(data.weights), problem.selection.reweight
     )
-
-
-def _edges(marks: Sequence[float]) -> list[float]:
-    """Those of a standard normal law, and the marks within their range."""
-    last = NORMAL_EDGES[-1]
-    edges = sorted({*NORMAL_EDGES, *(m for m in marks if -last < m < last)})
-    # Of edges closer than rounding only one is kept.
-    kept = [edges[0]]
-    for edge in edges[1:]:
-        if edge - kept[-1] > 1e-13:
-            kept.append(edge)
-    return kept

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,57 @@ NORMAL_RANGE = 8.5
 _HALF = (0.7, 1.4, 2.2, 3.1, 4.1, 5.3, 6.7, 8.5)
 NORMAL_EDGES = (*(-e for e in reversed(_HALF)), 0.0, *_HALF)
 """Panels over a standard normal law where nothing asks for narrower ones; 2e-17 lies outside."""
+
+WIDEST_PANEL = 1.4
+"""Widest panel over a standard normal law: ten nodes integrate its density to 1e-17."""
+
+BEND_PANEL = 0.8
+"""Widest panel at a distance d from a bend of width w, in units of hypot(d, w)."""
+
+GRADED = (0.0, 1.0, 3.0, 9.0, 27.0)
+"""Distances from a bend, in its widths, at which panels end where nothing else is known."""
+
+Bend = tuple[float, float]
+"""Where a function bends smoothly, and over which width: the distance of its complex poles."""
+
+
+def graded_edges(bends: Iterable[Bend]) -> tuple[float, ...]:
+    """Panel edges around bends, wider with their distance."""
+    return tuple(
+        centre + side * k * width for centre, width in bends for k in GRADED for side in (-1, 1)
+    )
+
+
+def panel_edges(kinks: Iterable[float], bends: Sequence[Bend]) -> list[float]:
+    """Ends of panels over a standard normal law: at each kink, and as near as the bends ask for.
+
+    Between two kinks the panels share the integral of 1/(allowed width) equally.
+
+    >>> len(panel_edges((), ())), len(panel_edges((0.5,), ((0.0, 0.1),)))
+    (14, 24)
+    """
+    near = np.sinh(np.linspace(-6.0, 6.0, 49))
+    marks = [np.linspace(-NORMAL_RANGE, NORMAL_RANGE, 103)]
+    marks += [np.clip(c + w * near, -NORMAL_RANGE, NORMAL_RANGE) for c, w in bends]
+    x = np.sort(np.concatenate(marks))
+    density = np.full(x.shape, 1 / WIDEST_PANEL)
+    for centre, width in bends:
+        np.maximum(density, 1 / (BEND_PANEL * np.hypot(x - centre, width)), out=density)
+    steps = np.diff(x) * (density[1:] + density[:-1]) / 2
+    panels = np.concatenate([[0.0], np.cumsum(steps)])
+
+    hard = [-NORMAL_RANGE]
+    for kink in (*sorted(k for k in kinks if abs(k) < NORMAL_RANGE), NORMAL_RANGE):
+        if kink - hard[-1] > 1e-13:  # of kinks closer than rounding only one is kept
+            hard.append(kink)
+    edges = hard[:1]
+    for left, right in pairwise(hard):
+        first, last = np.interp([left, right], x, panels)
+        count = max(1, int(np.ceil(last - first - 0.05)))
+        inner = np.linspace(first, last, count + 1)[1:-1]
+        edges += [float(e) for e in np.interp(inner, panels, x)]
+        edges.append(right)
+    return edges
 
 
 @dataclass(frozen=True)

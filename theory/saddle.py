@@ -28,6 +28,7 @@ since dr/dmu = kappa r / mu^2: with X = (x, G), writing rho = y r,
     d2L/dmu2 = E[r^2 (kappa / mu - 1)] / mu^3.
 """
 
+import math
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -80,9 +81,10 @@ def lagrangian(
 ) -> float:
     """L(alpha, mu)."""
     rule = noise_rule(x, nodes, curves, loss, resolution)
-    plus, minus = _label_moments(nodes, curves, *_hidden_law(x, nodes, rule))
+    shift, spread2 = _hidden_law(x, nodes, rule)
+    positive, _, _ = _shares(nodes, curves, shift, spread2)
     expected = 0.0
-    for label, (share, _, _) in ((1.0, plus), (-1.0, minus)):
+    for label, share in ((1.0, positive), (-1.0, 1 - positive)):
         margin = label * rule.z
         gap, _ = response(loss, margin, nodes.scale / x.mu)
         envelope = nodes.scale * np.asarray(loss.value(margin - gap)) + x.mu / 2 * gap**2
@@ -164,9 +166,10 @@ def moments(
 ) -> Moments:
     """The expectations at the order parameters x."""
     rule = noise_rule(x, nodes, curves, loss, resolution)
-    sums = np.concatenate(
-        [_sums(x, part, piece, curves, loss) for part, piece in _pieces(nodes, rule)]
-    )
+    parts = [_sums(x, part, piece, curves, loss) for part, piece in _pieces(nodes, rule)]
+    if len(parts) == 1:
+        return _moments_of(x, nodes, parts[0])
+    sums = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return _moments_of(x, nodes, sums)
 
 
@@ -203,56 +206,81 @@ def _sums(
     rule: NoiseRule,
     curves: tuple[LabelCurve, ...],
     loss: Loss,
-) -> Array:
-    """``_SUMS`` over z and the label at every node, with its weight: shape [n, sums]."""
-    n = len(nodes.weight)
-    sums = np.zeros((n, len(_SUMS)))
-    both = _columns(x.mu, rule, nodes.scale / x.mu, loss)
+) -> dict[str, Array]:
+    """``_SUMS`` over z and the label at every node, with its weight: each of shape [n].
+
+    With F the positive labels' share given z, a sum over labels is that of the negative ones' terms
+    and of F times the difference. u given z has mean c (z - centre), and F varies with it: by
+    Stein's lemma E[u F] = c (z - centre) F + a F', where a = cov(u, argument of F).
+    """
+    minus, plus = _columns(x.mu, rule, nodes.scale / x.mu, loss)
     if not np.any(nodes.hidden):
-        positive = nodes.positive_shares(curves)
-        for columns, share in zip(both, (positive, 1 - positive), strict=True):
-            sums[:, :8] += share[:, None] * _summed(rule.weight, columns, rule)
-    else:
-        labels = _label_moments(nodes, curves, *_hidden_law(x, nodes, rule))
-        for columns, (w0, w1, w2) in zip(both, labels, strict=True):
-            sums[:, :8] += _summed(rule.weight * w0, columns, rule)
-            sums[:, 8:12] += _summed(rule.weight * w1, columns[[0, 2, 3, 5]], rule)
-            sums[:, 12:] += _summed(rule.weight * w2, columns[[2]], rule)
-    sums *= nodes.weight[:, None]
-    if rule.is_global:
-        _centre(sums, rule.centre[:, 0])
-    return sums
+        share = nodes.positive_shares(curves)[:, None]
+        sums = _summed(rule.weight, minus, rule)
+        sums += share * _summed(rule.weight, plus - minus, rule)
+        return _centred(sums * nodes.weight[:, None], _COLUMNS, rule)
+    shift, spread2 = _hidden_law(x, nodes, rule)
+    c = _hidden_slope(x, nodes)
+    share, first, second = _shares(nodes, curves, shift, spread2)
+    weight = nodes.weight[:, None] * rule.weight
+    plus -= minus
+    s = _centred(_summed(weight, minus, rule), _COLUMNS, rule)
+    weighted = weight * share
+    for name, column in _centred(_summed(weighted, plus, rule), _COLUMNS, rule).items():
+        s[name] += column
+    s |= {"rho u": c * s["rhoz"], "k u": c * s["kz"], "kz u": c * s["kzz"], "kr u": c * s["krz"]}
+    s["k uu"] = c**2 * s["kzz"] + spread2 * s["k"]
+    if first.any():
+        a = spread2 * nodes.h_hidden
+        np.multiply(weight, first, out=weighted)
+        columns = plus[[_COLUMNS.index(name) for name in _FIRST]]
+        f = _centred(_summed(weighted, columns, rule), _FIRST, rule)
+        np.multiply(weight, second, out=weighted)
+        (k,) = _summed(weighted, plus[[_COLUMNS.index("k")]], rule).T
+        for name, key in (("rho u", "rho"), ("k u", "k"), ("kz u", "kz"), ("kr u", "kr")):
+            s[name] += a * f[key]
+        s["k uu"] += 2 * a * c * f["kz"] + a**2 * k
+    return s
+
+
+def _hidden_slope(x: OrderParameters, nodes: Nodes) -> float:
+    """c, where E[u | z] = c (z - centre)."""
+    hidden = float(nodes.hidden @ x.coefficients)
+    return hidden / (hidden**2 + x.alpha_perp**2)
 
 
 def _hidden_law(x: OrderParameters, nodes: Nodes, rule: NoiseRule) -> tuple[Array, float]:
-    """Mean and deviation of the hidden coordinate u given z."""
+    """Mean and variance of the hidden coordinate u given z."""
     hidden = float(nodes.hidden @ x.coefficients)
-    variance = hidden**2 + x.alpha_perp**2
-    return hidden / variance * (rule.z - rule.centre), x.alpha_perp / float(np.sqrt(variance))
+    spread2 = x.alpha_perp**2 / (hidden**2 + x.alpha_perp**2)
+    return _hidden_slope(x, nodes) * (rule.z - rule.centre), spread2
 
 
-_SUMS = (
-    "rho", "r2", "k", "kz", "kzz", "kr", "krz", "krr", "rho u", "k u", "kz u", "kr u", "k uu",
-)  # fmt: skip
-"""Sums over z: k is kappa, z is measured from the node's centre, u is the hidden coordinate."""
+_COLUMNS = ("rho", "rhoz", "r2", "k", "kz", "kzz", "kr", "krz", "krr")
+"""Functions of z that are summed: k is kappa, z is measured from the node's centre."""
+
+_FIRST = ("rho", "k", "kz", "kr")
+"""Those whose sums with the hidden coordinate u need F'."""
 
 
 def _columns(mu: float, rule: NoiseRule, eta: Array, loss: Loss) -> tuple[Array, Array]:
-    """The first eight of ``_SUMS`` before summing, for both labels; shape [8, *z.shape]."""
-    margins = np.stack([rule.z, -rule.z])
+    """``_COLUMNS`` for labels -1 and +1; shape [9, *z.shape]."""
+    margins = np.stack([-rule.z, rule.z])
     gap, contraction = response(loss, margins, eta)
     z = rule.z if rule.is_global else rule.z - rule.centre
-    columns = np.empty((8, *margins.shape))
-    rho, r2, k, kz, kzz, kr, krz, krr = columns
-    np.multiply(gap, np.array([mu, -mu])[:, None, None], out=rho)
-    np.multiply(rho, rho, out=r2)
-    np.multiply(contraction, mu, out=k)
-    np.multiply(k, z, out=kz)
-    np.multiply(kz, z, out=kzz)
-    np.multiply(k, rho, out=kr)
-    np.multiply(kr, z, out=krz)
-    np.multiply(kr, rho, out=krr)
-    return columns[:, 0], columns[:, 1]
+    columns = np.empty((2, len(_COLUMNS), *rule.z.shape))
+    for label in (0, 1):
+        rho, rhoz, r2, k, kz, kzz, kr, krz, krr = columns[label]
+        np.multiply(gap[label], mu if label else -mu, out=rho)
+        np.multiply(rho, z, out=rhoz)
+        np.multiply(rho, rho, out=r2)
+        np.multiply(contraction[label], mu, out=k)
+        np.multiply(k, z, out=kz)
+        np.multiply(kz, z, out=kzz)
+        np.multiply(k, rho, out=kr)
+        np.multiply(kr, z, out=krz)
+        np.multiply(kr, rho, out=krr)
+    return columns[0], columns[1]
 
 
 def _summed(weight: Array, columns: Array, rule: NoiseRule) -> Array:
@@ -261,70 +289,71 @@ def _summed(weight: Array, columns: Array, rule: NoiseRule) -> Array:
         return np.asarray(weight @ columns[:, 0].T)
     if len(weight) == 1:
         return np.asarray(columns @ weight[0]).T
-    return np.stack([np.einsum("nz,nz->n", weight, column) for column in columns], axis=1)
+    return np.asarray(np.matmul(columns.transpose(1, 0, 2), weight[:, :, None])[..., 0])
 
 
-def _centre(sums: Array, c: Array) -> None:
-    """Turn sums with powers of z into those with powers of z - c, in place."""
-    s = dict(zip(_SUMS, sums.T, strict=True))  # views
-    s["kzz"] += c * (c * s["k"] - 2 * s["kz"])
-    s["kz"] -= c * s["k"]
-    s["krz"] -= c * s["kr"]
-    s["kz u"] -= c * s["k u"]
+def _centred(sums: Array, names: tuple[str, ...], rule: NoiseRule) -> dict[str, Array]:
+    """Sums by name, with powers of z turned into those of z - centre."""
+    s = {name: sums[:, k] for k, name in enumerate(names)}
+    if rule.is_global:
+        c = rule.centre[:, 0]
+        if "kzz" in s:
+            s["kzz"] = s["kzz"] + c * (c * s["k"] - 2 * s["kz"])
+            s["krz"] = s["krz"] - c * s["kr"]
+            s["rhoz"] = s["rhoz"] - c * s["rho"]
+        s["kz"] = s["kz"] - c * s["k"]
+    return s
 
 
-def _label_moments(
-    nodes: Nodes, curves: tuple[LabelCurve, ...], shift: Array, spread: float
-) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
-    """E[u^k 1{y}] given the node and z, for k = 0, 1, 2 and both labels: u ~ N(shift, spread^2)."""
-    step = nodes.h_hidden
-    levels = [curve.steps.base for curve in curves if curve.steps is not None and not curve.bends]
-    if len(levels) == len(curves):  # labels depend on the component alone
-        value = np.array(levels)[nodes.component][:, None]
-        first = second = np.zeros((1, 1))
-    else:
-        value, first, second = np.empty((3, len(nodes.weight), shift.shape[1]))
-        for c, curve in enumerate(curves):
-            mine = nodes.component == c
-            local = shift if len(shift) == 1 else shift[mine]
-            mean = nodes.h[mine][:, None] + step * local
-            value[mine], first[mine], second[mine] = curve.smoothed(mean, abs(step) * spread)
-    a = spread**2 * step
-    w1 = shift * value + a * first
-    squared = shift**2 + spread**2
-    w2 = squared * value + 2 * a * shift * first + a**2 * second
-    return (value, w1, w2), (1 - value, shift - w1, squared - w2)
+def _shares(
+    nodes: Nodes, curves: tuple[LabelCurve, ...], shift: Array, spread2: float
+) -> tuple[Array, Array, Array]:
+    """F, F' and F'' at every node and z: P(y = +1) for h = known + slope N(shift, spread2)."""
+    slope = nodes.h_hidden
+    deviation = abs(slope) * math.sqrt(spread2)
+    if len(curves) == 1:
+        return curves[0].smoothed(nodes.h[:, None] + slope * shift, deviation)
+    shares = np.zeros((3, len(nodes.weight), shift.shape[1]))
+    for c, curve in enumerate(curves):
+        mine = nodes.component == c
+        local = shift if len(shift) == 1 else shift[mine]
+        mean = nodes.h[mine][:, None] + slope * local
+        shares[:, mine] = curve.smoothed(mean, deviation)
+    return shares[0], shares[1], shares[2]
 
 
-def _moments_of(x: OrderParameters, nodes: Nodes, sums: Array) -> Moments:
-    """Moments from ``_SUMS`` at every node, with X = (known + hidden u, (z - slope u)/alpha_perp).
+def _moments_of(x: OrderParameters, nodes: Nodes, s: dict[str, Array]) -> Moments:
+    """Moments from the sums at every node, with X = (known + hidden u, (z - slope u)/alpha_perp).
 
-    slope: of z in the hidden coordinate u.
+    slope: of z in the hidden coordinate u. Without a hidden coordinate there are no sums with u.
     """
-    s: dict[str, Array] = dict(zip(_SUMS, sums.T, strict=True))
     known, direction, a = nodes.known, nodes.hidden, x.alpha_perp
     d, slope = len(direction), float(direction @ x.coefficients)
-    by_node = np.column_stack(
-        [known * s["rho"][:, None] + direction * s["rho u"][:, None], s["r2"], s["k"]]
-    )
-    totals = by_node.sum(axis=0)
+    by_node = np.empty((len(known), d + 2))
+    np.multiply(known, s["rho"][:, None], out=by_node[:, :d])
+    by_node[:, d], by_node[:, d + 1] = s["r2"], s["k"]
     matrix = np.empty((d + 1, d + 1))
-    across = np.outer(known.T @ s["k u"], direction)
-    matrix[:d, :d] = (known * s["k"][:, None]).T @ known + across + across.T
-    matrix[:d, :d] += np.outer(direction, direction) * s["k uu"].sum()
-    noise = known.T @ (s["kz"] - slope * s["k u"])
-    noise += direction * (s["kz u"] - slope * s["k uu"]).sum()
+    matrix[:d, :d] = (known.T * s["k"]) @ known
+    noise, mixed = known.T @ s["kz"], known.T @ s["kr"]
+    twice, mixed_noise = s["kzz"].sum(), s["krz"].sum()
+    if "k u" in s:
+        by_node[:, :d] += direction * s["rho u"][:, None]
+        across = np.outer(known.T @ s["k u"], direction)
+        uu, zu, ru = s["k uu"].sum(), s["kz u"].sum(), s["kr u"].sum()
+        matrix[:d, :d] += across + across.T + np.outer(direction, direction) * uu
+        noise += direction * (zu - slope * uu) - slope * (known.T @ s["k u"])
+        mixed += direction * ru
+        twice += slope * (slope * uu - 2 * zu)
+        mixed_noise -= slope * ru
     matrix[:d, d] = matrix[d, :d] = noise / a
-    twice = s["kzz"] - 2 * slope * s["kz u"] + slope**2 * s["k uu"]
-    matrix[d, d] = twice.sum() / a**2
-    mixed = known.T @ s["kr"] + direction * s["kr u"].sum()
-    mixed_noise = (s["krz"] - slope * s["kr u"]).sum() / a
+    matrix[d, d] = twice / a**2
+    totals = by_node.sum(axis=0)
     return Moments(
         slope_features=totals[:d],
         slope_squared=float(totals[d]),
         curvature=float(totals[d + 1]),
         curvature_matrix=matrix,
-        mixed=np.array([*mixed, mixed_noise]),
+        mixed=np.array([*mixed, mixed_noise / a]),
         mixed_squared=float(s["krr"].sum()),
         by_node=by_node,
     )

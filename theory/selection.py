@@ -25,12 +25,9 @@ from theory._validation import (
     as_numbers,
     store,
 )
-from theory.quadrature import NORMAL_RANGE, marked_normal_rule
+from theory.quadrature import NORMAL_RANGE, Bend, graded_edges, marked_normal_rule
 
 Array = NDArray[np.float64]
-
-BEND_EDGES = (0.0, 1.0, 2.5, 5.0, 10.0, 20.0)
-"""|t| where panels end, as log(p (1 - p)) bends within a few units of t = 0."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +63,16 @@ class ScoreLaw:
 
 @dataclass(frozen=True)
 class Rule:
-    """A selection scheme with its constant fixed: pi(t), and the scores where it jumps or bends."""
+    """A selection scheme with its constant fixed: pi(t), the scores where it or its slope jumps,
+    and those (with a width) where it bends smoothly."""
 
     probability: Callable[[Array], Array]
     kinks: tuple[float, ...] = ()
+    bends: tuple[Bend, ...] = ()
+
+    def expected(self, law: ScoreLaw) -> float:
+        """E pi(t)."""
+        return law.expect(self.probability, (*self.kinks, *graded_edges(self.bends)))
 
 
 class Selection(Hashable, Protocol):
@@ -161,31 +164,27 @@ class PowerSelection:
         cosh = 0.5 * math.exp(min(log_c / (2 * self.alpha), 700.0))
         return 2 * math.acosh(cosh) if cosh > 1 else 0.0
 
-    def _decay_edges(self, saturation: float) -> list[float]:
-        """|t| at saturation, and where panels must end to resolve a steep fall of pi beyond it."""
+    def _bends(self, saturation: float) -> list[Bend]:
+        """log(p (1 - p)) has poles at +-i pi; pi falls steeply from where it is saturated."""
         rate = abs(self.alpha) * math.tanh(saturation / 2)
-        if rate < 2:
-            return [saturation]
-        inward = -1 if self.alpha < 0 else 1
-        steps = [k / rate for k in (6, 18, 54) if k < 12 * rate]
-        return [saturation, *(e for k in steps if (e := saturation + inward * k) > 0)]
+        steep = [(side * saturation, 6 / rate) for side in (-1, 1)] if rate > 2 else []
+        return [(0.0, math.pi), *steep]
 
     def law_rule(self, law: ScoreLaw) -> Rule:
         if self.alpha == 0 or self.fraction == 1:
             return Rule(lambda t: np.full_like(t, self.fraction))
-        bends = [side * e for e in BEND_EDGES for side in (-1, 1)] if law.deviation > 1 else []
         clip_kinks = [self.score_clip, -self.score_clip] if self.score_clip < law.largest else []
 
         def rule(log_c: float) -> Rule:
-            edges = self._decay_edges(self._saturation(log_c))
+            saturation = self._saturation(log_c)
             return Rule(
                 lambda t: np.exp(np.minimum(log_c + self._log_preference(t), 0.0)),
-                (*clip_kinks, *bends, *(side * e for e in edges for side in (-1, 1))),
+                (*clip_kinks, saturation, -saturation),
+                tuple(self._bends(saturation)),
             )
 
         def excess(log_c: float) -> float:
-            candidate = rule(log_c)
-            return law.expect(candidate.probability, candidate.kinks) - self.fraction
+            return rule(log_c).expected(law) - self.fraction
 
         extremes = self._log_preference(np.array([0.0, law.largest]))
         lowest = math.log(self.fraction) - float(extremes.max()) - 1e-9

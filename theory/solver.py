@@ -98,10 +98,14 @@ class Solution(NamedTuple):
 RESIDUAL_TOLERANCE = 1e-10
 """Largest allowed residual of the printed equations, relative to their largest term if above 1."""
 
-NEAR, SOLVED = 1e-9, 1e-13
-"""Size of the displacement at which the equations count as solved on a coarse rule, on the last"""
+LANDING, NEAR, SOLVED = 3e-4, 1e-6, 1e-7
+"""Size of the displacement from which one more Newton step is enough: on a coarse rule from a
+neighbour's solution and from elsewhere, and on the last rule."""
 
-SHRUNK, COLLAPSED = -9.5, -14.0
+ROUGH = 1e-2
+"""Panels no rougher than this are smooth once halved."""
+
+SHRUNK, COLLAPSED = -9.5, -11.0
 """log alpha_perp below which a fit shrinks to nothing: if it goes on, and in any case."""
 
 MOST_ITERATIONS, MOST_NEWTON = 400, 12
@@ -206,6 +210,11 @@ def newton_step(case: Case, at: Evaluated) -> Array:
     return np.asarray(solve_small(matrix * columns, -slope * rows) * columns)
 
 
+def landing(case: Case, at: Evaluated) -> Array:
+    """Where the Newton step leads, a correction cut at FARTHEST."""
+    return np.asarray(at.u + np.clip(newton_step(case, at), -FARTHEST, FARTHEST))
+
+
 def newton(case: Case, rule: Rule, start: Evaluated, target: float) -> Evaluated:
     """Newton steps until the displacement is below ``target`` or shrinks no more.
 
@@ -220,7 +229,7 @@ def newton(case: Case, rule: Rule, start: Evaluated, target: float) -> Evaluated
             break
         largest = max(np.max(np.abs(step[-2:])) / 3, 1.0)  # a factor of e^3 at most
         better = None
-        for share in (1.0, 0.4) if at.size > NEAR else (1.0,):
+        for share in (1.0, 0.4) if at.size > SOLVED else (1.0,):
             candidate = evaluate(case, rule, at.u + share * step / largest)
             if candidate is not None and candidate.size < at.size:
                 better = candidate
@@ -239,7 +248,7 @@ def approach(case: Case, rule: Rule, start: Array) -> Evaluated | None:
     damping, tolerance, spent = 1.0, 0.5, 0
     while spent < MOST_ITERATIONS:
         while at.size > tolerance and spent < MOST_ITERATIONS:
-            if at.u[-2] < COLLAPSED:
+            if at.u[-2] < COLLAPSED and not case.loss.smooth:
                 return at
             change = damping * at.step
             change /= max(1.0, float(np.max(np.abs(change[-2:]))) / 3)
@@ -269,32 +278,57 @@ def solve(
     start: a packed guess, such as a neighbour's solution. Never raises for lack of convergence.
     """
     panels = case.integrand.panels()
+    if not case.loss.smooth:
+        panels = panels.halved()
     coarse = make_rule(case, panels, quadrature, COARSE_ORDER, COARSE_STEP)
     fraction = float(coarse.nodes.weight.sum())
     if one_class(case, coarse.nodes):
         return _failed(fraction, Status.ONE_CLASS), None
-    found = None
-    for found in _starts(case, coarse, start):
-        if found is not None and found.size < NEAR:
-            break
-        if is_constant(case, found):
-            return _failed(fraction, Status.CONSTANT_CLASSIFIER), None
-    if found is None or found.size >= NEAR:
-        return _failed(fraction, _why(case, found)), None
+    found = first_solution(case, coarse, start)
+    if isinstance(found, Status):  # wide panels may have led astray
+        panels = panels.halved()
+        coarse = make_rule(case, panels, quadrature, COARSE_ORDER, COARSE_STEP)
+        found = first_solution(case, coarse, None)
+    if isinstance(found, Status):
+        return _failed(fraction, found), None
     finished = _finish(case, panels, coarse, found, quadrature, outcomes)
     if finished is None:
         return _failed(fraction, Status.NOT_RESOLVED), None
     at, fraction, answers, errors = finished
     x = unpack(at.u)
-    residual = float(np.max(np.abs(stationarity(x, at.moments, case.setting))))
+    residual = residual_of(case, at)
     status = Status.CONVERGED
-    if not residual <= RESIDUAL_TOLERANCE * max(1.0, x.alpha_perp**2, x.mu):
+    if not solved(case, at):
         status = Status.NOT_CONVERGED
     elif case.setting.penalty[-1] == 0 and at.moments.curvature_matrix[-2, -2] < FLAT:
         status = Status.FLAT_INTERCEPT
     elif not max(errors) < UNRESOLVED:
         status = Status.NOT_RESOLVED
     return Solution(x, fraction, residual, answers, errors, status), at.u
+
+
+def first_solution(case: Case, rule: Rule, guess: Array | None) -> Evaluated | Status:
+    """A solution on a coarse rule, from the first start that leads to one; or why there is none."""
+    found = None
+    for found, near in _starts(case, rule, guess):
+        if found is not None and found.size < near:
+            return found
+        if is_constant(case, found):
+            return Status.CONSTANT_CLASSIFIER
+    if case.setting.ridge == 0:
+        return Status.NO_FINITE_SOLUTION
+    return Status.NOT_CONVERGED if found is not None else Status.NOT_RESOLVED
+
+
+def residual_of(case: Case, at: Evaluated) -> float:
+    """Largest residual of the printed equations."""
+    return float(np.max(np.abs(stationarity(unpack(at.u), at.moments, case.setting))))
+
+
+def solved(case: Case, at: Evaluated) -> bool:
+    """Whether the residual is within its tolerance."""
+    x = unpack(at.u)
+    return residual_of(case, at) <= RESIDUAL_TOLERANCE * max(1.0, x.alpha_perp**2, x.mu)
 
 
 def _finish(
@@ -307,30 +341,32 @@ def _finish(
 ) -> tuple[Evaluated, float, tuple[float, ...], tuple[float, ...]] | None:
     """From a solution on the coarse rule: that of the asked rule, E[pi], outcomes, their errors.
 
-    The answer of a finer rule is one Newton step away. Where it differs by more than the asked
-    accuracy, panels are halved until the integrands are smoother.
+    The answer is the point where Newton's last step on the asked rule lands. A finer rule judges
+    it: its equations give the residual, and one more Newton step its own answer. Where that differs
+    by more than the asked accuracy, panels are halved until the integrands are smoother.
     """
     smoothness = quadrature.smoothness
     while True:
         panels, coarse, found = refine(case, panels, coarse, found, quadrature, smoothness)
         fine = make_rule(case, panels, quadrature, 1.0, 1.0)
-        at = evaluate(case, fine, found.u)
+        at = evaluate(case, fine, landing(case, found)) or evaluate(case, fine, found.u)
         if at is None:
             return None
         at = newton(case, fine, at, SOLVED)
         check = make_rule(case, panels, quadrature, CHECK_ORDER, CHECK_STEP)
-        judged = evaluate(case, check, at.u)
+        judged = evaluate(case, check, landing(case, at)) or evaluate(case, check, at.u)
         if judged is None:
             return None
-        corrected = at.u + np.clip(newton_step(case, judged), -FARTHEST, FARTHEST)
-        here, there = outcomes(unpack(at.u)), outcomes(unpack(corrected))
+        here, there = outcomes(unpack(judged.u)), outcomes(unpack(landing(case, judged)))
         errors = tuple(
             SAFETY * abs(a - b) + ROUNDING * max(1.0, abs(a))
             for a, b in zip(here, there, strict=True)
         )
-        reached = max(errors) <= quadrature.tolerance and at.size < NEAR
+        reached = max(errors) <= quadrature.tolerance and at.size < SOLVED
         if reached or smoothness < FINEST * quadrature.smoothness:
-            return at, float(fine.nodes.weight.sum()), here, errors
+            if not solved(case, judged):  # the asked rule's own equations are
+                judged = evaluate(case, fine, judged.u) or at
+            return judged, float(fine.nodes.weight.sum()), here, errors
         smoothness /= 100
 
 
@@ -355,27 +391,24 @@ def is_constant(case: Case, at: Evaluated | None) -> bool:
     return shrinking and bool(np.max(np.abs(at.u[:-3])) < 1e-3)
 
 
-def _why(case: Case, found: Evaluated | None) -> Status:
-    if case.setting.ridge == 0:
-        return Status.NO_FINITE_SOLUTION
-    return Status.NOT_CONVERGED if found is not None else Status.NOT_RESOLVED
-
-
 def _failed(fraction: float, status: Status) -> Solution:
     x = OrderParameters(np.full(3, np.nan), math.nan, math.nan)
     return Solution(x, fraction, math.nan, (), (), status)
 
 
-def _starts(case: Case, rule: Rule, guess: Array | None) -> Iterator[Evaluated | None]:
-    """Solutions on the coarse rule from one start after the other, better and dearer."""
+def _starts(
+    case: Case, rule: Rule, guess: Array | None
+) -> Iterator[tuple[Evaluated | None, float]]:
+    """Solutions on the coarse rule from one start after the other, better and dearer; and the
+    displacement below which each counts as one."""
     d = len(case.setting.penalty)
     if guess is not None and len(guess) == d + 2:
         at = evaluate(case, rule, guess)
         if at is not None and at.size < 3:
-            yield newton(case, rule, at, NEAR)
-    yield approach(case, rule, np.zeros(d + 2))
-    yield up_the_samples(case, rule)
-    yield down_the_ridges(case, rule)
+            yield newton(case, rule, at, LANDING), LANDING
+    yield approach(case, rule, np.zeros(d + 2)), NEAR
+    yield up_the_samples(case, rule), NEAR
+    yield down_the_ridges(case, rule), NEAR
 
 
 def down_the_ridges(case: Case, rule: Rule) -> Evaluated | None:
@@ -440,10 +473,13 @@ def refine(
 ) -> tuple[Panels, Rule, Evaluated]:
     """Halve the panels on which the integrands are not smooth, and solve again, until all are."""
     for _ in range(MOST_SPLITS):
-        rough = roughness(at, rule) > smoothness
+        tails = roughness(at, rule)
+        rough = tails > smoothness
         if not rough.any() or len(panels.left) + rough.sum() > MOST_PANELS:
             break
         panels = panels.split(rough)
+        if tails.max() < ROUGH and smoothness == quadrature.smoothness:
+            break
         rule = make_rule(case, panels, quadrature, COARSE_ORDER, COARSE_STEP)
         moved = evaluate(case, rule, at.u)
         if moved is None:
