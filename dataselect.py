@@ -222,6 +222,7 @@ def _print_verdicts(
 
 @app.command()
 def validate(
+    context: typer.Context,
     dimension: Annotated[int, typer.Option(min=2, help="Dimension p.")] = 800,
     repeats: Annotated[int, typer.Option(min=2, help="Data sets for each problem.")] = 20,
     problems: Annotated[int, typer.Option(min=1, max=500, help="How many problems.")] = 64,
@@ -238,6 +239,12 @@ def validate(
     With --theory: random problems over every kind and the documented ranges; fails where fewer
     than 99% are solved or truly have no solution, or fewer than 99% of the error estimates hold.
     """
+    refused = ("dimension", "repeats", "workers") if theory_only else ("seed",)
+    for name in refused:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            rule = "takes no" if theory_only else "is needed by"
+            raise typer.BadParameter(f"--theory {rule} --{name}")
     console = Console(quiet=quiet)
     began = time.monotonic()
 

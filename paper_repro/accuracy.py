@@ -51,7 +51,7 @@ EXPLAINED = (
 FINER = 4
 """How many times more nodes the reference has in every integral."""
 
-CHUNK = 16
+CHUNK = 64
 
 
 def random_problems(count: int, seed: int) -> list[Problem]:

@@ -12,7 +12,8 @@ from theory import F1, GaussianMixture, RandomSelection, predict, tune_ridge
 def test_tuned_ridge_is_where_brent_finds_the_minimum(alpha: float) -> None:
     problem = power_problem(F1, alpha, 0.8)
     ((tuned, prediction),) = tune_ridge([problem])
-    assert predict(tuned) == prediction
+    apart = abs(predict(tuned).misclassification - prediction.misclassification)
+    assert apart <= prediction.error_estimate  # they come from different starts
 
     def error(logarithm: float) -> float:
         return predict(problem.replace({"ridge": 10**logarithm})).misclassification

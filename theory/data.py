@@ -54,6 +54,9 @@ class SmoothableLink(Link, Protocol):
         ...
 
 
+SATURATED = 8.4
+"""|x| beyond which Phi(x) is 0 or 1 to 2e-17."""
+
 SMOOTHING_NODES = 80
 """Gauss-Hermite nodes that average a label probability without known steps."""
 
@@ -86,17 +89,20 @@ class LabelCurve(NamedTuple):
             return self.probability(mean), np.zeros(mean.shape), np.zeros(mean.shape)
         if self.steps is None:
             return self._smoothed_numerically(mean, deviation)
-        value = np.full(mean.shape, self.steps.base)
-        first, second = np.zeros(mean.shape), np.zeros(mean.shape)
+        value = np.full(mean.size, self.steps.base)
+        first, second = np.zeros(mean.size), np.zeros(mean.size)
         for height, centre, width in zip(*self.steps[1:], strict=True):
             reach = math.hypot(width, deviation)
-            x = (mean - centre) / reach
+            x = (mean.ravel() - centre) / reach
+            value += height * (x > 0)
+            near = np.flatnonzero(np.abs(x) < SATURATED)
+            x = x[near]
             density = np.exp(-(x**2) / 2)
             density *= height / (math.sqrt(2 * math.pi) * reach)
-            value += height * ndtr(x)
-            first += density
-            second -= density * x / reach
-        return value, first, second
+            value[near] += height * np.copysign(ndtr(-np.abs(x)), -x)
+            first[near] += density
+            second[near] -= density * x / reach
+        return value.reshape(mean.shape), first.reshape(mean.shape), second.reshape(mean.shape)
 
     def _smoothed_numerically(self, mean: Array, deviation: float) -> tuple[Array, Array, Array]:
         xi, weight = np.polynomial.hermite_e.hermegauss(SMOOTHING_NODES)
@@ -276,15 +282,7 @@ class SingleIndex:
     @property
     def label_curves(self) -> tuple[LabelCurve, ...]:
         """P(y = +1 | h) for the only component of h."""
-        s = self.signal_norm
-        if not isinstance(self.link, SmoothableLink):
-            jumps = self.jumps
-            return (LabelCurve(self.label_probability, jumps, (0.0,) * len(jumps), None),)
-        base, heights, centres, widths = self.link.steps()
-        steps = Steps(base, heights, tuple(c / s for c in centres), tuple(w / s for w in widths))
-        middle = sorted(widths)[len(widths) // 2]
-        bends = tuple(sorted(set(steps.centres)))
-        return (LabelCurve(self.label_probability, bends, (middle / s,) * len(bends), steps),)
+        return (_index_curve(self),)
 
     @property
     def true_score(self) -> Score:
@@ -295,6 +293,20 @@ class SingleIndex:
     def label_probability(self, h: Array) -> Array:
         """f(h) = P(y = +1 | h), elementwise, in [0, 1]."""
         return self.link.probability(self.signal_norm * np.asarray(h, dtype=np.float64))
+
+
+@lru_cache(maxsize=256)
+def _index_curve(data: SingleIndex) -> LabelCurve:
+    """f as a function of h, in steps where the link has them."""
+    s = data.signal_norm
+    if not isinstance(data.link, SmoothableLink):
+        jumps = data.jumps
+        return LabelCurve(data.label_probability, jumps, (0.0,) * len(jumps), None)
+    base, heights, centres, widths = data.link.steps()
+    steps = Steps(base, heights, tuple(c / s for c in centres), tuple(w / s for w in widths))
+    middle = sorted(widths)[len(widths) // 2]
+    bends = tuple(sorted(set(steps.centres)))
+    return LabelCurve(data.label_probability, bends, (middle / s,) * len(bends), steps)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ with jax.numpy, so that they can be compiled and differentiated.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import jax
@@ -98,15 +99,20 @@ def response(loss: Loss, margin: Any, eta: Any) -> tuple[Any, Any]:
         padded[1] = np.asarray(eta).item()
     else:
         padded[1, : margin.size] = np.broadcast_to(eta, margin.shape).ravel()
-    answer = np.asarray(_response(loss, padded))[:, : margin.size].reshape(2, *margin.shape)
+    answer = np.asarray(_response(loss)(padded))[:, : margin.size].reshape(2, *margin.shape)
     return answer[0], answer[1]
 
 
-@partial(jax.jit, static_argnums=0)
-def _response(loss: Loss, margin_and_eta: Any) -> Any:
-    margin, eta = margin_and_eta
-    v = loss.prox(margin, eta)
-    return jnp.stack([margin - v, loss.contraction(v, margin, eta)])
+@lru_cache(maxsize=64)
+def _response(loss: Loss) -> Callable[[Any], Any]:
+    """The compiled function of [margin, eta], for all sizes."""
+
+    def function(margin_and_eta: Any) -> Any:
+        margin, eta = margin_and_eta
+        v = loss.prox(margin, eta)
+        return jnp.stack([margin - v, loss.contraction(v, margin, eta)])
+
+    return jax.jit(function)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ its first coordinate).
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import ndtr
@@ -14,8 +15,13 @@ from scipy.special import ndtr
 from theory.data import DataModel
 from theory.quadrature import graded_edges, marked_normal_rule
 
+ORDER = 16
+"""Gauss-Legendre nodes per panel, unless asked otherwise."""
 
-def misclassification(data: DataModel, alpha_0: float, intercept: float, tau: float) -> float:
+
+def misclassification(
+    data: DataModel, alpha_0: float, intercept: float, tau: float, order: int = ORDER
+) -> float:
     """P(y (alpha_0 h + b + tau G) < 0), a probability; ties count half.
 
     = E[f(h) Phi(-(alpha_0 h + b)/tau) + (1 - f(h)) Phi((alpha_0 h + b)/tau)].
@@ -30,14 +36,16 @@ def misclassification(data: DataModel, alpha_0: float, intercept: float, tau: fl
     if alpha_0 != 0:
         boundary, width = -intercept / alpha_0, tau / abs(alpha_0)
         kinks += [boundary + k * width for k in (-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0)]
-    h, weight = marked_normal_rule(data.means, data.weights, 1.0, kinks, 16)
+    h, weight = marked_normal_rule(data.means, data.weights, 1.0, kinks, order)
     output = alpha_0 * h + intercept
     negative = ndtr(-output / tau) if tau > 0 else np.where(output == 0, 0.5, output < 0)
     positive_label = data.label_probability(h)
     return float(weight @ (positive_label * negative + (1 - positive_label) * (1 - negative)))
 
 
-def log_loss(data: DataModel, alpha_0: float, intercept: float, tau: float) -> float:
+def log_loss(
+    data: DataModel, alpha_0: float, intercept: float, tau: float, order: int = ORDER
+) -> float:
     """E log(1 + exp(-y z)) with z = alpha_0 h + b + tau G, in nats.
 
     As log(1 + exp(-y z)) = log(1 + exp(z)) - z 1{y = 1} and z is a mixture of normals, this takes
@@ -47,15 +55,23 @@ def log_loss(data: DataModel, alpha_0: float, intercept: float, tau: float) -> f
     >>> round(log_loss(SingleIndex(F1, 5.0), 0.0, 0.0, 0.0) - math.log(2), 12)
     0.0
     """
-    h, weight = marked_normal_rule(data.means, data.weights, 1.0, _bends(data), 16)
-    linear = float(weight @ (data.label_probability(h) * (alpha_0 * h + intercept)))
+    of_h, of_one = _positive_moments(data, order)
+    linear = alpha_0 * of_h + intercept * of_one
     centres = [alpha_0 * m + intercept for m in data.means]
     deviation = math.hypot(alpha_0, tau)
     if deviation == 0:
         return float(np.asarray(data.weights) @ np.logaddexp(0, centres)) - linear
     bends = (-40.0, -20.0, -10.0, -5.0, -2.0, 0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
-    z, weight = marked_normal_rule(centres, data.weights, deviation, bends, 16)
+    z, weight = marked_normal_rule(centres, data.weights, deviation, bends, order)
     return float(weight @ np.logaddexp(0, z)) - linear
+
+
+@lru_cache(maxsize=1024)
+def _positive_moments(data: DataModel, order: int) -> tuple[float, float]:
+    """E[f(h) h] and E f(h)."""
+    h, weight = marked_normal_rule(data.means, data.weights, 1.0, _bends(data), order)
+    positive = weight * data.label_probability(h)
+    return float(positive @ h), float(positive.sum())
 
 
 def _bends(data: DataModel) -> list[float]:

@@ -65,7 +65,6 @@ class Panels(NamedTuple):
             ),
         )
 
-
     def halved(self) -> "Panels":
         """The same with all panels halved."""
         return self.split(np.ones(self.left.shape, dtype=bool))

@@ -5,13 +5,14 @@ import itertools
 import math
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from loky import get_reusable_executor
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from theory.data import DataModel, Score
 from theory.metrics import log_loss, misclassification
@@ -26,8 +27,17 @@ from theory.surrogate import GivenSurrogate, TrainedSurrogate
 
 Array = NDArray[np.float64]
 
-CHUNK = 32
-"""Most problems that one thread solves in turn, each from the solution before it."""
+CHUNK = 64
+"""Most problems that are solved in turn, each from the solution before it."""
+
+MORE = 6
+"""Nodes per panel that the test errors get beyond those of the equations."""
+
+WORTH_WORKERS = 64
+"""Fewer problems than this are solved in this process: others take a second or two to start."""
+
+IDLE = 60
+"""Seconds after which idle worker processes end."""
 
 
 @dataclass(frozen=True)
@@ -120,11 +130,23 @@ def predict_all(
     quadrature = quadrature or Quadrature()
     problems = list(problems)
     cores = os.cpu_count() or 1
-    size = max(1, min(CHUNK, len(problems) // (4 * cores)))  # some take longer than others
+    if cores == 1 or len(problems) < WORTH_WORKERS:
+        return _predict_chunk(problems, quadrature)
+    rounds = max(2, math.ceil(len(problems) / (CHUNK * cores)))  # some take longer than others
+    size = math.ceil(len(problems) / (rounds * cores))
     chunks = [problems[first : first + size] for first in range(0, len(problems), size)]
-    with ThreadPoolExecutor(cores) as pool:  # array operations release the interpreter
-        predicted = pool.map(lambda chunk: _predict_chunk(chunk, quadrature), chunks)
-        return list(itertools.chain.from_iterable(predicted))
+    # Processes, not threads: half the time goes to small arrays, which hold the interpreter.
+    pool = get_reusable_executor(cores, timeout=IDLE, initializer=_one_thread)
+    predicted = pool.map(_predict_chunk, chunks, itertools.repeat(quadrature))
+    return list(itertools.chain.from_iterable(predicted))
+
+
+def _one_thread() -> None:
+    """In a worker: no threads of linear algebra, whose small arrays make them wait for each other.
+
+    As a function of this module it runs after NumPy has been loaded; before, it has no effect.
+    """
+    threadpool_limits(1)
 
 
 def _predict_chunk(problems: list[Problem], quadrature: Quadrature) -> list[Prediction]:
@@ -149,12 +171,12 @@ def _predict(
     except EmptySelectionError:
         return _unsolved(Status.EMPTY_SELECTION, score, fraction=0.0), None
 
-    def outcomes(x: OrderParameters) -> tuple[float, float]:
+    def outcomes(x: OrderParameters, order: int) -> tuple[float, float]:
         c = _named(x, problem, score)
         tau = math.hypot(c.alpha_s, x.alpha_perp)
         return (
-            misclassification(problem.data, c.alpha_0, c.intercept, tau),
-            log_loss(problem.data, c.alpha_0, c.intercept, tau),
+            misclassification(problem.data, c.alpha_0, c.intercept, tau, order + MORE),
+            log_loss(problem.data, c.alpha_0, c.intercept, tau, order + MORE),
         )
 
     with np.errstate(all="ignore"):  # what overflows is judged by its result

@@ -46,7 +46,7 @@ def panel_edges(kinks: Iterable[float], bends: Sequence[Bend]) -> list[float]:
     Between two kinks the panels share the integral of 1/(allowed width) equally.
 
     >>> len(panel_edges((), ())), len(panel_edges((0.5,), ((0.0, 0.1),)))
-    (14, 24)
+    (14, 21)
     """
     near = np.sinh(np.linspace(-6.0, 6.0, 49))
     marks = [np.linspace(-NORMAL_RANGE, NORMAL_RANGE, 103)]

@@ -46,6 +46,10 @@ HELD_VALUES = 400_000
 """Values of (xi, z) held at a time; more nodes are taken in turn."""
 
 
+SINGULAR = 1e8
+"""A solution larger than this, relative to the right side and matrix, asks for least squares."""
+
+
 class Setting(NamedTuple):
     """Numbers of the equations beside the nodes: penalty on each coefficient, ridge, N/p."""
 
@@ -154,6 +158,13 @@ def fixed_point_map(x: OrderParameters, m: Moments, setting: Setting) -> OrderPa
 
 def solve_small(matrix: Array, right: Array) -> Array:
     """The solution of a small system; of least norm where it is singular to rounding."""
+    try:
+        solution = np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        solution = np.array([np.inf])
+    size = np.abs(matrix).max() * np.abs(solution).max()
+    if size <= SINGULAR * np.abs(right).max():
+        return np.asarray(solution)
     return np.asarray(np.linalg.lstsq(matrix, right, rcond=1e-14)[0])
 
 

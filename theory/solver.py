@@ -95,6 +95,9 @@ class Solution(NamedTuple):
     status: Status
 
 
+Outcomes = Callable[[OrderParameters, int], tuple[float, ...]]
+"""Functions of the order parameters, by quadrature with so many nodes per panel."""
+
 RESIDUAL_TOLERANCE = 1e-10
 """Largest allowed residual of the printed equations, relative to their largest term if above 1."""
 
@@ -270,10 +273,10 @@ def approach(case: Case, rule: Rule, start: Array) -> Evaluated | None:
 def solve(
     case: Case,
     quadrature: Quadrature,
-    outcomes: Callable[[OrderParameters], tuple[float, ...]],
+    outcomes: Outcomes,
     start: Array | None = None,
 ) -> tuple[Solution, Array | None]:
-    """Solve one problem, ``outcomes(x)`` to the quadrature's tolerance; and the packed point.
+    """Solve one problem, ``outcomes`` to the quadrature's tolerance; and the packed point.
 
     start: a packed guess, such as a neighbour's solution. Never raises for lack of convergence.
     """
@@ -337,7 +340,7 @@ def _finish(
     coarse: Rule,
     found: Evaluated,
     quadrature: Quadrature,
-    outcomes: Callable[[OrderParameters], tuple[float, ...]],
+    outcomes: Outcomes,
 ) -> tuple[Evaluated, float, tuple[float, ...], tuple[float, ...]] | None:
     """From a solution on the coarse rule: that of the asked rule, E[pi], outcomes, their errors.
 
@@ -347,7 +350,7 @@ def _finish(
     """
     smoothness = quadrature.smoothness
     while True:
-        panels, coarse, found = refine(case, panels, coarse, found, quadrature, smoothness)
+        panels, found = refine(case, panels, coarse, found, quadrature, smoothness)
         fine = make_rule(case, panels, quadrature, 1.0, 1.0)
         at = evaluate(case, fine, landing(case, found)) or evaluate(case, fine, found.u)
         if at is None:
@@ -357,7 +360,8 @@ def _finish(
         judged = evaluate(case, check, landing(case, at)) or evaluate(case, check, at.u)
         if judged is None:
             return None
-        here, there = outcomes(unpack(judged.u)), outcomes(unpack(landing(case, judged)))
+        here = outcomes(unpack(judged.u), fine.order)
+        there = outcomes(unpack(landing(case, judged)), check.order)
         errors = tuple(
             SAFETY * abs(a - b) + ROUNDING * max(1.0, abs(a))
             for a, b in zip(here, there, strict=True)
@@ -368,6 +372,11 @@ def _finish(
                 judged = evaluate(case, fine, judged.u) or at
             return judged, float(fine.nodes.weight.sum()), here, errors
         smoothness /= 100
+        coarse = make_rule(case, panels, quadrature, COARSE_ORDER, COARSE_STEP)
+        again = evaluate(case, coarse, judged.u)
+        if again is None:
+            return None
+        found = newton(case, coarse, again, NEAR)
 
 
 def one_class(case: Case, nodes: Nodes) -> bool:
@@ -470,7 +479,7 @@ def refine(
     at: Evaluated,
     quadrature: Quadrature,
     smoothness: float,
-) -> tuple[Panels, Rule, Evaluated]:
+) -> tuple[Panels, Evaluated]:
     """Halve the panels on which the integrands are not smooth, and solve again, until all are."""
     for _ in range(MOST_SPLITS):
         tails = roughness(at, rule)
@@ -483,11 +492,11 @@ def refine(
         rule = make_rule(case, panels, quadrature, COARSE_ORDER, COARSE_STEP)
         moved = evaluate(case, rule, at.u)
         if moved is None:
-            break
+            break  # the caller finds the same on its finer rule
         at = newton(case, rule, moved, NEAR)
         if at.size >= NEAR:  # the coarser panels led astray
             at = approach(case, rule, at.u) or at
-    return panels, rule, at
+    return panels, at
 
 
 def roughness(at: Evaluated, rule: Rule) -> Array:
