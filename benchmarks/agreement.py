@@ -13,7 +13,7 @@ import os
 
 import numpy as np
 
-from paper_repro.settings import HIGH_DIMENSION, LABELS, full_sample
+from paper_repro.reproductions.settings import HIGH_DIMENSION, LABELS, full_sample
 from simulate import estimate_all, process_pool
 from theory import PowerSelection, predict_all
 from theory.sweep import grid

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from simulate.fit import fit
+from simulate.fitting.fit import fit
 from theory import LogisticLoss
 
 SIZES = ((6870, 3000), (34345, 932))

@@ -13,8 +13,8 @@ from concurrent.futures import Executor
 
 from threadpoolctl import threadpool_limits
 
-from paper_repro import figure_2
-from paper_repro.settings import HIGH_DIMENSION
+from paper_repro.reproductions import figure_2
+from paper_repro.reproductions.settings import HIGH_DIMENSION
 from simulate import Plan, process_pool, run
 from simulate.sample import Sample
 from simulate.task import pool_size, run_task

@@ -17,10 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from paper_repro import figure_2
-from paper_repro.settings import ALPHAS, FRACTIONS, HIGH_DIMENSION, RIDGES
 from theory import (
     F1,
+    F2,
     GivenSurrogate,
     PowerSelection,
     Problem,
@@ -29,7 +28,7 @@ from theory import (
     Status,
     predict_all,
 )
-from theory.sweep import grid
+from theory.sweep import Axes, grid
 
 FRESH = """
 import time
@@ -39,22 +38,25 @@ predict_all(KERNELS[{kernel!r}])
 print(time.perf_counter() - began)
 """
 
-AXES = {"ridge": RIDGES, "selection.alpha": ALPHAS, "selection.fraction": FRACTIONS}
+AXES: Axes = {
+    "ridge": (0.1, 0.01, 0.001),
+    "selection.alpha": (-1.0, -0.5, 0.0, 0.5, 1.0),
+    "selection.fraction": (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+}
 
-FIGURE_7 = Problem(
+FIGURE_2 = Problem(
     data=SingleIndex(F1, signal_norm=5.0),
-    surrogate=GivenSurrogate(2.75, 0.95),
     selection=PowerSelection(alpha=0.0, fraction=1.0),
     ridge=0.01,
-    samples_per_dimension=34345 / 932,
+    samples_per_dimension=6870 / 3000,
+)
+
+FIGURE_7 = FIGURE_2.replace(
+    {"surrogate": GivenSurrogate(2.75, 0.95), "samples_per_dimension": 34345 / 932}
 )
 
 KERNELS = {
-    "perfect (figure 2)": [
-        problem
-        for problem in figure_2.FIGURE.grid(False).problems
-        if problem.samples_per_dimension == HIGH_DIMENSION
-    ],
+    "perfect (figure 2)": grid(FIGURE_2, {"data.link": (F1, F2), **AXES}),
     "imperfect (figure 7)": grid(FIGURE_7, AXES),
     "imperfect, reweighted": grid(FIGURE_7.replace({"selection.reweight": True}), AXES)[::2],
 }

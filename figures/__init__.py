@@ -5,7 +5,7 @@ from figures.maps import gain_map, winner_legend, winner_map
 from figures.overlay import difference_panels, fraction_panels
 from figures.panels import add_legend, caption, difference, draw_curve, log_ticks, panel_grid
 from figures.style import POWER_STYLES, TOP_STYLES, figure_style
-from figures.sweeps import gap_panel, sweep_panels
+from figures.sweeps import gap_panel, plot
 
 __all__ = [
     "POWER_STYLES",
@@ -21,7 +21,7 @@ __all__ = [
     "gap_panel",
     "log_ticks",
     "panel_grid",
-    "sweep_panels",
+    "plot",
     "winner_legend",
     "winner_map",
     "z_score_plot",

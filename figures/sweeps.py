@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from figures.panels import add_legend, add_title, data_sets, draw_points
 from figures.style import MARKERS, POWER_STYLES, SERIES_COLOURS, SchemeStyle, figure_style
 from simulate.compare import extrapolate, mean_and_error
-from theory._validation import InvalidFieldError
+from theory.checks import InvalidFieldError
 
 THEORY, SIMULATION = "theory_misclassification", "simulation_misclassification"
 LOGARITHMIC_RANGE = 30.0
@@ -22,7 +22,7 @@ LOGARITHMIC_RANGE = 30.0
 GREEK = {"alpha": "α", "gamma": "γ", "delta": "δ", "lambda": "λ"}
 
 
-def sweep_panels(results: xr.Dataset, x: str | None = None) -> Figure:
+def plot(results: xr.Dataset, x: str | None = None) -> Figure:
     """Misclassification over a sweep of one to three axes: along x, in colours, in panels.
 
     results: theory_misclassification over the axes, or simulation_misclassification (with
@@ -75,7 +75,7 @@ def sweep_panels(results: xr.Dataset, x: str | None = None) -> Figure:
 def gap_panel(results: xr.Dataset, styles: Sequence[SchemeStyle] | None = None) -> Figure:
     """Simulation minus theory against 1/sqrt(p), a colour per problem, with a fitted a + b/p.
 
-    results: as for ``sweep_panels``, with theory and with at least two dimensions.
+    results: as for ``plot``, with theory and with at least two dimensions.
     styles: colour and marker of every problem; by default told from its axes.
     The points at p = infinity are the limits a that the simulations point to, each with its
     standard error: the theory is right where they are compatible with zero.

@@ -1,1 +1,1 @@
-"""One module per figure of the paper."""
+"""Reproductions of the paper's figures: experiments, claims, report."""

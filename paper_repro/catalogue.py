@@ -1,6 +1,7 @@
 """Every figure that can be reproduced, by name, in the order of the report."""
 
-from paper_repro import (
+from paper_repro.reproduction import Reproduction
+from paper_repro.reproductions import (
     beats_full_sample,
     figure_2,
     figure_7,
@@ -11,7 +12,6 @@ from paper_repro import (
     unbiased,
     weak_vs_strong,
 )
-from paper_repro.reproduction import Reproduction
 
 REPRODUCTIONS: dict[str, Reproduction] = {
     module.FIGURE.name: module.FIGURE

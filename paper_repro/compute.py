@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from paper_repro.reproduction import Grid, Reproduction, Size
 from simulate import Plan, run
-from simulate.run import Watcher
+from simulate.running.run import Watcher
 from simulate.task import COLUMNS, pool_size
 from theory import Prediction, Problem, predict_all, tune_ridge
 from theory.sweep import PARAMETERS, QUANTITIES

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.interpolate import make_smoothing_spline
 
-from paper_repro.coarse_grid import descend, grid_misclassification, grid_nodes, solve
-from paper_repro.settings import (
+from paper_repro.reproductions.coarse_grid import descend, grid_misclassification, grid_nodes, solve
+from paper_repro.reproductions.settings import (
     ALPHAS,
     HIGH_DIMENSION,
     LABELS,
@@ -21,7 +21,7 @@ from paper_repro.settings import (
     RIDGES,
     full_sample,
 )
-from simulate.fit import fit
+from simulate.fitting.fit import fit
 from theory import (
     F1,
     GivenSurrogate,

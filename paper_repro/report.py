@@ -15,7 +15,7 @@ from paper_repro.claims import Claim, together
 from paper_repro.reproduce import load_results
 from paper_repro.reproduction import Reproduction
 from simulate.files import write_whole
-from simulate.progress import duration
+from simulate.running.progress import duration
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; }

@@ -2,10 +2,10 @@
 
 from simulate.compare import Agreement, compare
 from simulate.monte_carlo import Estimate, Mean, estimate, estimate_all
-from simulate.plan import Plan
-from simulate.run import run
-from simulate.store import StoreError
-from simulate.workers import cluster, process_pool
+from simulate.running.plan import Plan
+from simulate.running.run import run
+from simulate.running.store import StoreError
+from simulate.running.workers import cluster, process_pool
 
 __all__ = [
     "Agreement",

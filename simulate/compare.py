@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from simulate.monte_carlo import Estimate, Mean
-from simulate.plan import Plan
+from simulate.running.plan import Plan
 from simulate.task import COLUMNS, MEASURED, Task
-from theory._validation import InvalidFieldError
+from theory.checks import InvalidFieldError
 from theory.prediction import Prediction
 from theory.problem import Problem
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from simulate.plan import Plan
-from simulate.run import Watcher, run
+from simulate.running.plan import Plan
+from simulate.running.run import Watcher, run
 from simulate.task import COLUMNS, MEASURED, pool_size
 from theory.problem import Problem
 

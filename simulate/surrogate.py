@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulate.fit import fit
+from simulate.fitting.fit import fit
 from simulate.sample import draw_features, labels_from
 from theory.losses import LogisticLoss
 from theory.prediction import score_of

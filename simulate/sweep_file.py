@@ -12,8 +12,8 @@ import numpy as np
 import xarray as xr
 
 import theory
-from simulate.plan import Plan
-from theory._validation import InvalidFieldError, as_bool, near_names
+from simulate.running.plan import Plan
+from theory.checks import InvalidFieldError, as_bool, near_names
 from theory.prediction import Prediction
 from theory.problem import Problem
 from theory.sweep import Axes, frame, grid, labelled

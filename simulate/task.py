@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulate.fit import fit
+from simulate.fitting.fit import fit
 from simulate.sample import Sample, draw_test_outputs, stream
 from simulate.subset import draw_weights
 from simulate.surrogate import LinearSurrogate, draw_surrogate

@@ -11,8 +11,7 @@ import pytest
 import xarray as xr
 from scipy.stats import ttest_1samp
 
-import dataselect
-from paper_repro import beats_full_sample, finite_size
+import dataselect.command_line as dataselect
 from paper_repro.catalogue import REPRODUCTIONS
 from paper_repro.claims import (
     Claim,
@@ -28,10 +27,11 @@ from paper_repro.compute import compute
 from paper_repro.report import Chapter, markdown, write_report
 from paper_repro.reproduce import reproduce
 from paper_repro.reproduction import Reproduction
-from paper_repro.settings import HIGH_DIMENSION, LABELS
-from paper_repro.top_k import AXES as TOP_K_AXES
-from paper_repro.top_k import FIGURE as TOP_K
-from paper_repro.top_k import SCHEMES
+from paper_repro.reproductions import beats_full_sample, finite_size
+from paper_repro.reproductions.settings import HIGH_DIMENSION, LABELS
+from paper_repro.reproductions.top_k import AXES as TOP_K_AXES
+from paper_repro.reproductions.top_k import FIGURE as TOP_K
+from paper_repro.reproductions.top_k import SCHEMES
 from tests.test_reproduction import small
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import dataselect
-from simulate.store import open_store
+import dataselect.command_line as dataselect
+from simulate.running.store import open_store
 from simulate.sweep_file import read_sweep
 from tests.problems import power_problem
 from theory import predict
@@ -103,8 +103,8 @@ def test_an_interrupted_sweep_keeps_what_was_finished(tmp_path: Path) -> None:
     file.write_text(ENDLESS)
     # Shells start background jobs with interrupts ignored; a user's terminal does not.
     listening = (
-        "import signal, dataselect; "
-        "signal.signal(signal.SIGINT, signal.default_int_handler); dataselect.main()"
+        "import signal; from dataselect import command_line; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); command_line.main()"
     )
     process = subprocess.Popen(
         [

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-import simulate.newton
-from simulate.fit import Fits, fit
+import simulate.fitting.newton
+from simulate.fitting.fit import Fits, fit
 from theory import HingeLoss, LogisticLoss, SmoothedHingeLoss, SquaredLoss
 
 Array = NDArray[np.float64]
@@ -100,8 +100,8 @@ def test_direct_and_iterated_directions_agree(
     x, y, weights = draw(n, p)
     task = (x, y, weights, n, np.full(3, 0.01), LogisticLoss(), fit_intercept)
     iterated = fit(*task)
-    monkeypatch.setattr(simulate.newton, "LEAST_ITERATIONS", 1)
-    monkeypatch.setattr(simulate.newton, "ITERATIONS_PER_EQUATION", 0)
+    monkeypatch.setattr(simulate.fitting.newton, "LEAST_ITERATIONS", 1)
+    monkeypatch.setattr(simulate.fitting.newton, "ITERATIONS_PER_EQUATION", 0)
     direct = fit(*task)
     np.testing.assert_allclose(direct.coefficients, iterated.coefficients, atol=1e-6)
     np.testing.assert_allclose(direct.intercepts, iterated.intercepts, atol=1e-6)

@@ -15,11 +15,12 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
-from paper_repro import figure_2, validation
+from paper_repro import validation
 from paper_repro.catalogue import REPRODUCTIONS
 from paper_repro.compute import compute
 from paper_repro.reproduce import load_results, reproduce
 from paper_repro.reproduction import Reproduction, Size
+from paper_repro.reproductions import figure_2
 from simulate import Plan
 from simulate.files import write_dataset, write_whole
 from simulate.task import COLUMNS

@@ -16,8 +16,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from simulate import Plan, StoreError, process_pool, run
-from simulate.run import WorkersDiedError
-from simulate.store import open_store
+from simulate.running.run import WorkersDiedError
+from simulate.running.store import open_store
 from simulate.task import Task
 from tests.problems import power_problem
 from theory import F2, GaussianMixture, SquaredLoss

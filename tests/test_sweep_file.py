@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-import dataselect
-from figures import sweep_panels
+import dataselect.command_line as dataselect
+from figures import plot
 from simulate import estimate
 from simulate.sweep_file import read_sweep
 from theory import (
@@ -107,7 +107,7 @@ def test_pictures_of_a_store(store: Path) -> None:
 
 def test_overlay_draws_the_results(store: Path) -> None:
     results = xr.load_dataset(store / "results.nc", engine="h5netcdf")
-    figure = sweep_panels(results, "fraction")
+    figure = plot(results, "fraction")
     figure.canvas.draw()
     (axis,) = figure.axes
     lines = [line for line in axis.lines if line.get_linestyle() == "-"]

@@ -12,8 +12,8 @@ from scipy.optimize import brentq, minimize
 from scipy.special import expit
 from scipy.stats import norm
 
-from paper_repro import figure_2
-from paper_repro.settings import ALPHAS, FRACTIONS, HIGH_DIMENSION, RIDGES
+from paper_repro.reproductions import figure_2
+from paper_repro.reproductions.settings import ALPHAS, FRACTIONS, HIGH_DIMENSION, RIDGES
 from tests.problems import BOTH_LINKS, DELTA, power_problem
 from theory import (
     F1,

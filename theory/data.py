@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr, softmax
 
-from theory._validation import InvalidFieldError, as_number, as_numbers, as_positive, store
+from theory.checks import InvalidFieldError, as_number, as_numbers, as_positive, set_fields
 from theory.quadrature import Bend
 
 Array = NDArray[np.float64]
@@ -160,7 +160,7 @@ class LogisticLink:
     intercept: float = 0.0
 
     def __post_init__(self) -> None:
-        store(self, intercept=as_number("link.intercept", self.intercept))
+        set_fields(self, intercept=as_number("link.intercept", self.intercept))
 
     @property
     def jumps(self) -> tuple[float, ...]:
@@ -222,7 +222,7 @@ class StepLink:
         for k, level in enumerate(levels):
             if not 0 <= level <= 1:
                 raise InvalidFieldError(f"levels[{k}]", level, "a probability in [0, 1]")
-        store(self, thresholds=thresholds, levels=levels)
+        set_fields(self, thresholds=thresholds, levels=levels)
 
     @property
     def jumps(self) -> tuple[float, ...]:
@@ -262,7 +262,7 @@ class SingleIndex:
     def __post_init__(self) -> None:
         if not isinstance(self.link, Link):
             raise InvalidFieldError("data.link", self.link, "LogisticLink, ProbitLink or StepLink")
-        store(self, signal_norm=as_positive("data.signal_norm", self.signal_norm))
+        set_fields(self, signal_norm=as_positive("data.signal_norm", self.signal_norm))
 
     @property
     def means(self) -> tuple[float, ...]:
@@ -331,7 +331,7 @@ class GaussianMixture:
         rho = as_number("data.positive_fraction", self.positive_fraction, allowed)
         if not 0 < rho < 1:
             raise InvalidFieldError("data.positive_fraction", self.positive_fraction, allowed)
-        store(
+        set_fields(
             self,
             mean_norm=as_positive("data.mean_norm", self.mean_norm),
             positive_fraction=rho,
@@ -402,7 +402,7 @@ class GaussianClusters:
             raise InvalidFieldError("data.weights", weights, "positive numbers that sum to 1")
         if min(positive) < 0 or max(positive) > 1:
             raise InvalidFieldError("data.positive_fractions", positive, "probabilities in [0, 1]")
-        store(
+        set_fields(
             self,
             centres=centres,
             weights=weights,

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from theory._validation import as_positive, store
+from theory.checks import as_positive, set_fields
 
 
 class Loss(ABC):
@@ -216,7 +216,7 @@ class SmoothedHingeLoss(Loss):
     bend_width: ClassVar[float] = math.inf
 
     def __post_init__(self) -> None:
-        store(self, width=as_positive("loss.width", self.width))
+        set_fields(self, width=as_positive("loss.width", self.width))
 
     def value(self, margin: Any) -> Any:
         gap = jnp.maximum(1 - margin, 0)

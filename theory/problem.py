@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from theory._validation import (
+from theory.checks import (
     InvalidFieldError,
     as_bool,
     as_instance,
     as_non_negative,
     as_positive,
     near_names,
-    store,
+    set_fields,
 )
 from theory.data import DATA_MODELS, DataModel
 from theory.losses import LogisticLoss, Loss
@@ -66,7 +66,7 @@ class Problem:
                 self.surrogate,
                 "GivenSurrogate or TrainedSurrogate where the true logit is not linear",
             )
-        store(
+        set_fields(
             self,
             ridge=as_non_negative("ridge", self.ridge),
             samples_per_dimension=as_positive("samples_per_dimension", self.samples_per_dimension),

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from theory._validation import as_count, as_positive, store
+from theory.checks import as_count, as_positive, set_fields
 
 Array = NDArray[np.float64]
 
@@ -93,7 +93,7 @@ class Quadrature:
     smoothness: float = 1e-4
 
     def __post_init__(self) -> None:
-        store(
+        set_fields(
             self,
             order=as_count("quadrature.order", self.order, least=4),
             noise_step=as_positive("quadrature.noise_step", self.noise_step),

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from theory._validation import (
+from theory.checks import (
     InvalidFieldError,
     as_bool,
     as_fraction,
     as_non_negative,
     as_number,
     as_numbers,
-    store,
+    set_fields,
 )
 from theory.quadrature import NORMAL_RANGE, Bend, graded_edges, marked_normal_rule
 
@@ -91,7 +91,7 @@ class Selection(Hashable, Protocol):
 
 
 def _store_common(selection: "RandomSelection | PowerSelection") -> None:
-    store(
+    set_fields(
         selection,
         fraction=as_fraction("selection.fraction", selection.fraction),
         reweight=as_bool("selection.reweight", selection.reweight),
@@ -151,7 +151,7 @@ class PowerSelection:
             clip = as_number("selection.score_clip", self.score_clip, allowed)
         if clip <= 0:
             raise InvalidFieldError("selection.score_clip", self.score_clip, allowed)
-        store(self, alpha=as_number("selection.alpha", self.alpha), score_clip=clip)
+        set_fields(self, alpha=as_number("selection.alpha", self.alpha), score_clip=clip)
 
     def _log_preference(self, t: Array) -> Array:
         """alpha log(p (1 - p)) at the clipped score."""
@@ -226,7 +226,7 @@ class TopSelection:
     def __post_init__(self) -> None:
         if self.keep not in ("hard", "easy"):
             raise InvalidFieldError("selection.keep", self.keep, "'hard' or 'easy'")
-        store(self, fraction=as_fraction("selection.fraction", self.fraction))
+        set_fields(self, fraction=as_fraction("selection.fraction", self.fraction))
 
     def law_rule(self, law: ScoreLaw) -> Rule:
         if self.fraction == 1:
@@ -271,7 +271,7 @@ class BandSelection:
             upper = as_number("selection.upper", self.upper, allowed)
         if upper <= lower:
             raise InvalidFieldError("selection.upper", self.upper, allowed)
-        store(self, lower=lower, upper=upper)
+        set_fields(self, lower=lower, upper=upper)
 
     def law_rule(self, law: ScoreLaw) -> Rule:
         del law
@@ -319,7 +319,7 @@ class TabulatedSelection:
             raise InvalidFieldError(
                 "selection.probabilities", self.probabilities, "positive somewhere"
             )
-        store(
+        set_fields(
             self,
             scores=scores,
             probabilities=probabilities,

@@ -6,14 +6,14 @@ the surrogate orthogonal to e_0.
 
 from dataclasses import dataclass
 
-from theory._validation import (
+from theory.checks import (
     InvalidFieldError,
     as_bool,
     as_instance,
     as_non_negative,
     as_number,
     as_positive,
-    store,
+    set_fields,
 )
 from theory.data import DATA_MODELS, DataModel
 
@@ -42,7 +42,7 @@ class GivenSurrogate:
     intercept: float = 0.0
 
     def __post_init__(self) -> None:
-        store(
+        set_fields(
             self,
             beta_0=as_number("surrogate.beta_0", self.beta_0),
             beta_s=as_non_negative("surrogate.beta_s", self.beta_s),
@@ -77,7 +77,7 @@ class TrainedSurrogate:
     def __post_init__(self) -> None:
         if self.data is not None:
             as_instance("surrogate.data", self.data, DATA_MODELS)
-        store(
+        set_fields(
             self,
             samples_per_dimension=as_positive(
                 "surrogate.samples_per_dimension", self.samples_per_dimension

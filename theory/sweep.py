@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from theory._validation import InvalidFieldError
+from theory.checks import InvalidFieldError
 from theory.prediction import Prediction, predict_all
 from theory.problem import Problem
 from theory.quadrature import Quadrature

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from theory._validation import InvalidFieldError, as_positive
+from theory.checks import InvalidFieldError, as_positive
 from theory.prediction import Prediction, predict_all
 from theory.problem import Problem
 

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from simulate.files import describe_environment, write_dataset, write_json
-from simulate.plan import Plan
+from simulate.running.plan import Plan
 from simulate.task import COLUMNS
 
 Array = NDArray[np.float64]

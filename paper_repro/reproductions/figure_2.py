@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from figures import fraction_panels
 from paper_repro.claims import Claim, agreement, agreement_claim, beats, best_scheme_changes
 from paper_repro.reproduction import Reproduction
-from paper_repro.settings import (
+from paper_repro.reproductions.settings import (
     ALPHAS,
     COLUMN_TITLES,
     FRACTIONS,

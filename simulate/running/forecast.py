@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from simulate.plan import Plan, cost
+from simulate.running.plan import Plan, cost
 from simulate.task import LEAST_BATCH_BYTES, Task, pool_law, pool_size, run_task
 
 PROBE_ENTRIES = 4e6

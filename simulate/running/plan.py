@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from simulate.task import COLUMNS, Task, pool_law, pool_size
-from theory._validation import InvalidFieldError, as_count, store
+from theory.checks import InvalidFieldError, as_count, set_fields
 from theory.problem import Problem
 from theory.sweep import QUANTITIES
 
@@ -50,7 +50,7 @@ class Plan:
         if not dimensions or len(set(dimensions)) < len(dimensions):
             raise InvalidFieldError("dimensions", dimensions, "one or more distinct numbers")
         test_samples = self.test_samples
-        store(
+        set_fields(
             self,
             problems=problems,
             dimensions=dimensions,

@@ -21,7 +21,13 @@ from figures import (
 )
 from paper_repro.claims import Claim, agreement_claim, at_least, at_most, beats, theory_claim
 from paper_repro.reproduction import Reproduction, Size
-from paper_repro.settings import COLUMN_TITLES, HIGH_DIMENSION, LOW_DIMENSION, full_sample, size
+from paper_repro.reproductions.settings import (
+    COLUMN_TITLES,
+    HIGH_DIMENSION,
+    LOW_DIMENSION,
+    full_sample,
+    size,
+)
 from theory import (
     F1,
     GivenSurrogate,

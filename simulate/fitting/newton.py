@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from simulate.design import Array, Design, Single, norms
+from simulate.fitting.design import Array, Design, Single, norms
 
 LEAST_ITERATIONS = 30
 ITERATIONS_PER_EQUATION = 1 / 16

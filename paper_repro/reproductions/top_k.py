@@ -26,7 +26,7 @@ from paper_repro.claims import (
     theory_claim,
 )
 from paper_repro.reproduction import Reproduction
-from paper_repro.settings import (
+from paper_repro.reproductions.settings import (
     COLUMN_TITLES,
     FRACTIONS,
     HIGH_DIMENSION,

@@ -21,7 +21,7 @@ from figures import (
 )
 from paper_repro.claims import Claim, agreement_claim, at_least, at_most, beats, theory_claim
 from paper_repro.reproduction import Reproduction, Size
-from paper_repro.settings import ALPHAS, full_sample
+from paper_repro.reproductions.settings import ALPHAS, full_sample
 from theory import PowerSelection, Problem
 
 CUT = 0.3

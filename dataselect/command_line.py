@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 import theory
-from figures import gap_panel, sweep_panels
+from figures import gap_panel
+from figures import plot as draw_sweep
 from figures.style import save_figure
 from figures.sweeps import SIMULATION, THEORY
 from paper_repro import accuracy, validation
@@ -31,11 +32,11 @@ from paper_repro.reproduction import Reproduction
 from paper_repro.results import describe_run
 from simulate import StoreError, cluster, process_pool, run
 from simulate.files import write_dataset, write_json
-from simulate.forecast import forecast
-from simulate.progress import ProgressReport, duration
-from simulate.run import WorkersDiedError
+from simulate.running.forecast import forecast
+from simulate.running.progress import ProgressReport, duration
+from simulate.running.run import WorkersDiedError
 from simulate.sweep_file import SweepFile, read_sweep
-from theory._validation import near_names
+from theory.checks import near_names
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -392,7 +393,7 @@ def plot(
         raise StoreError(f"{path} does not exist: run or finish the sweep that writes {store}")
     results = xr.load_dataset(path, engine="h5netcdf")
     names = [d for d in results.dims if d not in ("dimension", "data_set")]
-    drawn = {"overlay": sweep_panels(results, x)} if names else {}
+    drawn = {"overlay": draw_sweep(results, x)} if names else {}
     if THEORY in results and SIMULATION in results and results.sizes["dimension"] > 1:
         drawn["gap"] = gap_panel(results)
     if not drawn:
@@ -429,7 +430,3 @@ def main() -> None:
     except (theory.ConvergenceError, WorkersDiedError, BrokenExecutor) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

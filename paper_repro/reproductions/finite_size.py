@@ -11,7 +11,7 @@ from figures import POWER_STYLES, gap_panel
 from figures.style import SchemeStyle
 from paper_repro.claims import AGREEMENT, DETECTION, FINITE_SIZE, POWER, Claim
 from paper_repro.reproduction import Reproduction, Size
-from paper_repro.settings import HIGH_DIMENSION, full_sample
+from paper_repro.reproductions.settings import HIGH_DIMENSION, full_sample
 from simulate.compare import extrapolate, mean_and_error
 from theory import GaussianMixture, PowerSelection, Problem, RandomSelection, TrainedSurrogate
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import theory  # noqa: F401  (sets JAX to double precision)
-from simulate.design import Array, Design, Single, norms
-from simulate.newton import newton_direction
+from simulate.fitting.design import Array, Design, Single, norms
+from simulate.fitting.newton import newton_direction
 from theory.losses import Loss
 
 Columns = NDArray[np.intp]

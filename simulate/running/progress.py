@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from simulate.compare import RunningAgreement
-from simulate.plan import Plan, cost
+from simulate.running.plan import Plan, cost
 from simulate.task import Task
 from theory.prediction import Prediction
 from theory.problem import Problem

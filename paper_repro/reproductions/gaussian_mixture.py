@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from figures import fraction_panels
 from paper_repro.claims import Claim, agreement, agreement_claim, beats
 from paper_repro.reproduction import Reproduction, Size
-from paper_repro.settings import ALPHAS, FRACTIONS, RIDGES
+from paper_repro.reproductions.settings import ALPHAS, FRACTIONS, RIDGES
 from theory import GaussianMixture, PowerSelection, Problem
 
 SAMPLES_PER_DIMENSION = 3.0

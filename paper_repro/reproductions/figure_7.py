@@ -17,7 +17,14 @@ from paper_repro.claims import (
     theory_claim,
 )
 from paper_repro.reproduction import Reproduction, Size
-from paper_repro.settings import ALPHAS, FRACTIONS, LOW_DIMENSION, RIDGES, full_sample, size
+from paper_repro.reproductions.settings import (
+    ALPHAS,
+    FRACTIONS,
+    LOW_DIMENSION,
+    RIDGES,
+    full_sample,
+    size,
+)
 from theory import GivenSurrogate, PowerSelection, Problem, TrainedSurrogate
 
 TRAINED = {

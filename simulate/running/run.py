@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from simulate.plan import Plan
-from simulate.store import open_store
+from simulate.running.plan import Plan
+from simulate.running.store import open_store
+from simulate.running.workers import LocalProcesses
 from simulate.task import Task, run_task
-from simulate.workers import LocalProcesses
 
 Array = NDArray[np.float64]
 

@@ -91,7 +91,7 @@ def as_instance(field: str, value: Any, kind: type[Any] | tuple[type[Any], ...])
     return value
 
 
-def store(instance: object, **fields: object) -> None:
+def set_fields(instance: object, **fields: object) -> None:
     """Write checked values into a frozen dataclass during ``__post_init__``."""
     for name, value in fields.items():
         object.__setattr__(instance, name, value)

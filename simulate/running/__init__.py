@@ -1,0 +1,1 @@
+"""Plans, stores, executors, workers and progress of a simulation."""
