@@ -16,7 +16,7 @@ import numpy as np
 from paper_repro.reproductions.settings import HIGH_DIMENSION, LABELS, full_sample
 from simulate import estimate_all, process_pool
 from theory import PowerSelection, predict_all
-from theory.sweep import grid
+from theory.axes import grid, read_axes
 
 AXES = {
     "selection.alpha": [-1.0, 0.0, 1.0],
@@ -34,7 +34,7 @@ def main() -> None:
         problem
         for labels in LABELS
         for problem in grid(
-            full_sample(labels, HIGH_DIMENSION).replace({"selection": selection}), AXES
+            full_sample(labels, HIGH_DIMENSION).replace({"selection": selection}), read_axes(AXES)
         )
     ]
     predictions = predict_all(problems)

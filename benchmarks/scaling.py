@@ -22,7 +22,7 @@ from simulate.task import pool_size, run_task
 PROBLEMS = list(
     dict.fromkeys(
         problem
-        for problem in figure_2.FIGURE.grid(False).problems
+        for problem in figure_2.FIGURE.experiment(False).problems
         if problem.samples_per_dimension == HIGH_DIMENSION
     )
 )

@@ -8,6 +8,7 @@ when every quadrature's nodes are doubled, and the peak memory. Reweighted selec
 part of its grid.
 """
 
+import itertools
 import os
 import resource
 import statistics
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from theory import (
     F1,
@@ -28,7 +30,6 @@ from theory import (
     Status,
     predict_all,
 )
-from theory.sweep import Axes, grid
 
 FRESH = """
 import time
@@ -38,7 +39,7 @@ predict_all(KERNELS[{kernel!r}])
 print(time.perf_counter() - began)
 """
 
-AXES: Axes = {
+AXES: dict[str, tuple[Any, ...]] = {
     "ridge": (0.1, 0.01, 0.001),
     "selection.alpha": (-1.0, -0.5, 0.0, 0.5, 1.0),
     "selection.fraction": (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
@@ -54,6 +55,13 @@ FIGURE_2 = Problem(
 FIGURE_7 = FIGURE_2.replace(
     {"surrogate": GivenSurrogate(2.75, 0.95), "samples_per_dimension": 34345 / 932}
 )
+
+
+def grid(problem: Problem, axes: dict[str, tuple[Any, ...]]) -> list[Problem]:
+    """Every combination of the axes' values."""
+    steps = itertools.product(*axes.values())
+    return [problem.replace(dict(zip(axes, step, strict=True))) for step in steps]
+
 
 KERNELS = {
     "perfect (figure 2)": grid(FIGURE_2, {"data.link": (F1, F2), **AXES}),

@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import matplotlib
 import typer
@@ -30,12 +29,13 @@ from paper_repro.reproduce import draw, load_results
 from paper_repro.reproduce import reproduce as reproduce_figure
 from paper_repro.reproduction import Reproduction
 from paper_repro.results import describe_run
-from simulate import StoreError, cluster, process_pool, run
+from simulate import StoreError, cluster, process_pool
+from simulate.experiment import Experiment, run_experiment
 from simulate.files import write_dataset, write_json
 from simulate.running.forecast import forecast
 from simulate.running.progress import ProgressReport, duration
 from simulate.running.run import WorkersDiedError
-from simulate.sweep_file import SweepFile, read_sweep
+from simulate.sweep_file import read_problem, read_sweep
 from theory.checks import near_names
 
 app = typer.Typer(
@@ -45,21 +45,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # one plain line per error
     help="Exact theory and simulation of learning from a selected subset.",
 )
-
-
-class LinkName(StrEnum):
-    F1 = "f1"
-    F2 = "f2"
-    LOGISTIC = "logistic"
-    PROBIT = "probit"
-    STEP = "step"
-
-
-class SchemeName(StrEnum):
-    RANDOM = "random"
-    POWER = "power"
-    HARD = "hard"
-    EASY = "easy"
 
 
 CORES = os.cpu_count() or 1
@@ -77,56 +62,20 @@ PlanOption = Annotated[
 ]
 
 
-def _numbers(field: str, text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.replace(",", " ").split())
-    except ValueError:
-        raise theory.InvalidFieldError(field, text, "numbers separated by commas") from None
-
-
 @app.command()
 def predict(
-    ridge: Annotated[float, typer.Option(help="Ridge lambda >= 0.")],
-    fraction: Annotated[float, typer.Option(help="Fraction of the pool kept, in (0, 1].")],
-    samples_per_dimension: Annotated[float, typer.Option(help="N/p > 0.")],
-    link: Annotated[LinkName, typer.Option(help="Label model of the single index.")] = LinkName.F1,
-    signal_norm: Annotated[float, typer.Option(help="Norm of theta_0, > 0.")] = 5.0,
-    thresholds: Annotated[str, typer.Option(help="With --link step: e.g. '-0.5,0,0.5'.")] = "0",
-    levels: Annotated[str, typer.Option(help="With --link step: one more than thresholds.")] = (
-        "0.05,0.95"
-    ),
-    selection: Annotated[SchemeName, typer.Option(help="Selection scheme.")] = SchemeName.POWER,
-    alpha: Annotated[float, typer.Option(help="Exponent of the power selection.")] = 0.5,
-    score_clip: Annotated[float, typer.Option(help="Bound on the score (power selection).")] = 10.0,
-    reweight: Annotated[bool, typer.Option(help="Weight selected samples by 1/pi.")] = False,
-    fit_intercept: Annotated[bool, typer.Option(help="Fit an unpenalised intercept.")] = False,
+    file: Annotated[Path, typer.Argument(help="TOML file with a [problem]; see examples/.")],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a field, e.g. selection.alpha=1; any number of times."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Predict the test error of one problem in the high-dimensional limit."""
-    links: dict[LinkName, Callable[[], theory.StepLink | Any]] = {
-        LinkName.F1: lambda: theory.F1,
-        LinkName.F2: lambda: theory.F2,
-        LinkName.LOGISTIC: theory.LogisticLink,
-        LinkName.PROBIT: theory.ProbitLink,
-        LinkName.STEP: lambda: theory.StepLink(
-            _numbers("thresholds", thresholds), _numbers("levels", levels)
-        ),
-    }
-    schemes: dict[SchemeName, Callable[[], Any]] = {
-        SchemeName.RANDOM: lambda: theory.RandomSelection(fraction, reweight),
-        SchemeName.POWER: lambda: theory.PowerSelection(alpha, fraction, reweight, score_clip),
-        SchemeName.HARD: lambda: theory.TopSelection("hard", fraction),
-        SchemeName.EASY: lambda: theory.TopSelection("easy", fraction),
-    }
-    prediction = theory.predict(
-        theory.Problem(
-            data=theory.SingleIndex(links[link](), signal_norm),
-            selection=schemes[selection](),
-            ridge=ridge,
-            samples_per_dimension=samples_per_dimension,
-            fit_intercept=fit_intercept,
-        )
-    )
+    """Predict the test error of one problem in the high-dimensional limit.
+
+    The problem is that of a TOML file; values of --set are written as in the file.
+    """
+    prediction = theory.predict(read_problem(file, changes or ()))
     values = dataclasses.asdict(prediction) | {"status": prediction.status.value}
     if as_json:
         print(json.dumps(values, indent=2))
@@ -257,24 +206,28 @@ def validate(
     if theory_only:
         _validate_theory(console, problems, seed, output, report)
         return
-    with long_run(output / validation.NAME, workers, None) as (directory, executor):
+    with (
+        long_run(output / validation.NAME, workers, None) as (directory, executor),
+        ProgressReport(console, quiet) as progress,
+    ):
         results, files = validation.validate(
-            directory, dimension, repeats, problems, executor, report
+            directory, dimension, repeats, problems, executor, progress
         )
-    worst = abs(results.z).max("quantity").fillna(0)
-    for k in worst.argsort().values:
+    found = validation.verdict(results)
+    for k in found.worst.argsort().values:
         row = results.isel(problem=k)
         scores = "  ".join(
-            f"{name} {float(row.z.sel(quantity=name)):+.2f}" for name in results["quantity"].values
+            f"{name} {float(row[f'z_{name}']):+.2f}" for name in validation.QUANTITIES
         )
-        console.print(f"{scores}  {row.problem.item()}", soft_wrap=True, highlight=False)
-    rms = ((results.z**2).mean("problem") ** 0.5).to_series()
+        console.print(
+            f"{scores}  {row.problem.item()}", soft_wrap=True, highlight=False, markup=False
+        )
+    rms = found.rms.to_series()
     console.print("rms z: " + ", ".join(f"{name} {value:.2f}" for name, value in rms.items()))
-    console.print(
-        f"largest |z|: {float(worst.max()):.2f}; fits that failed: {int(results.failed_fits.sum())}"
-    )
+    failed = int((results.simulation_converged == 0).sum())
+    console.print(f"largest |z|: {float(found.worst.max()):.2f}; fits that failed: {failed}")
     _list_files(console, files)
-    if float(worst.max()) > 4 or rms.max() > 1.3 or results.theory.isnull().any():
+    if not found.holds:
         raise typer.Exit(1)
 
 
@@ -313,9 +266,9 @@ def _sweep_command(only_simulation: bool) -> Callable[..., None]:
     ) -> None:
         declared = read_sweep(file)
         if only_simulation:
-            if declared.plan is None:
+            if not declared.plans():
                 raise theory.InvalidFieldError("simulation", "nothing", f"a table of {file}")
-            declared = dataclasses.replace(declared, theory=False)
+            declared = dataclasses.replace(declared, predicted=False)
         if plan:
             _print_plan(declared, workers)
             return
@@ -337,48 +290,48 @@ simulate = app.command("simulate", help="Run only the simulation of a TOML file;
 
 
 def _run_sweep(
-    declared: SweepFile, file: Path, store: Path, executor: Executor, quiet: bool
+    declared: Experiment, file: Path, store: Path, executor: Executor, quiet: bool
 ) -> None:
     began = time.perf_counter()
     console = Console(quiet=quiet)
-    predictions = theory.predict_all(declared.problems) if declared.theory else []
-    values = None
-    if declared.plan is not None:
-        with ProgressReport(console, quiet) as report:
-            watcher = report.expecting(dict(zip(declared.problems, predictions, strict=False)))
-            values = run(declared.plan, store / "simulation", executor, watcher)
-    results = declared.dataset(predictions, values)
-    settings = {"file": str(file), "theory": declared.theory}
-    seed = declared.plan.seed if declared.plan is not None else 0
+    with ProgressReport(console, quiet) as report:
+        results = run_experiment(declared, store, executor, report)
+    settings = {"file": str(file), "theory": declared.predicted}
     write_dataset(store / "results.nc", results)
     took = time.perf_counter() - began
-    write_json(store / "manifest.json", describe_run(seed, took, settings))
-    failed = sum(p.status is not theory.Status.CONVERGED for p in predictions)
-    if failed:
-        console.print(f"{failed} of {len(predictions)} predictions did not converge: see status")
-    if values is not None:
+    write_json(store / "manifest.json", describe_run(declared.seed, took, settings))
+    if "theory_status" in results:
+        failed = int((results.theory_status != "CONVERGED").sum())
+        if failed:
+            count = results.theory_status.size
+            console.print(f"{failed} of {count} predictions did not converge: see status")
+    if "simulation_converged" in results:
         missed = int((results.simulation_converged == 0).sum())
-        console.print(f"fits that missed their tolerance: {missed} of {values[..., 0].size}")
+        count = int(results.simulation_converged.notnull().sum())
+        console.print(f"fits that missed their tolerance: {missed} of {count}")
     _list_files(console, [store / "results.nc", store / "manifest.json"])
     console.print(f"draw it: dataselect plot {store}", soft_wrap=True, highlight=False)
 
 
-def _print_plan(declared: SweepFile, workers: int) -> None:
+def _print_plan(declared: Experiment, workers: int) -> None:
     """What the file declares, before anything starts."""
     console = Console()
-    count = len(declared.problems)
-    console.print(f"{count} problems; predictions: {count if declared.theory else 'none'}")
-    if declared.plan is None:
+    count = len(dict.fromkeys(declared.problems))
+    console.print(f"{count} problems; predictions: {count if declared.predicted else 'none'}")
+    plans = declared.plans().values()
+    if not plans:
         console.print("no simulation")
         return
-    expected = forecast(declared.plan)
-    busy = min(workers, CORES, expected.tasks)
-    console.print(f"{expected.tasks} tasks, {expected.fits} fits, {workers} workers")
+    expected = [forecast(plan) for plan in plans]
+    tasks, fits = sum(f.tasks for f in expected), sum(f.fits for f in expected)
+    busy = min(workers, CORES, tasks)
+    console.print(f"{tasks} tasks, {fits} fits, {workers} workers")
     console.print(
-        f"memory: about {expected.worker_bytes / 1e9:.2f} GB a worker"
-        f" (features {expected.feature_bytes / 1e9:.3f} GB)"
+        f"memory: about {max(f.worker_bytes for f in expected) / 1e9:.2f} GB a worker"
+        f" (features {max(f.feature_bytes for f in expected) / 1e9:.3f} GB)"
     )
-    console.print(f"time: about {duration(expected.seconds / busy)} on {busy} cores")
+    seconds = sum(f.seconds for f in expected)
+    console.print(f"time: about {duration(seconds / busy)} on {busy} cores")
 
 
 @app.command()

@@ -8,11 +8,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import xarray as xr
 
-from paper_repro.compute import Report, compute
 from paper_repro.reproduction import Reproduction
 from paper_repro.results import describe_run, write_pictures, write_results
+from simulate.experiment import Report, run_experiment
 from simulate.files import write_json
-from theory.sweep import QUANTITIES
+from theory.quantities import QUANTITIES
 
 
 def reproduce(
@@ -28,7 +28,7 @@ def reproduce(
     Finished tasks are kept in the directory: the same call again goes on where it was stopped.
     """
     began = time.perf_counter()
-    results = compute(reproduction, full, seed, directory, executor, report)
+    results = run_experiment(reproduction.experiment(full, seed), directory, executor, report)
     manifest = describe_run(
         seed, time.perf_counter() - began, {"figure": reproduction.name, "scale": results.scale}
     )

@@ -3,34 +3,16 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
 from paper_repro.claims import Claim
+from simulate.experiment import Experiment, Size
 from theory import Problem, RandomSelection
-
-
-class Size(NamedTuple):
-    """A simulation: dimension p and number of independent data sets."""
-
-    dimension: int
-    repeats: int
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Problems in the order of the product of labelled axes; each simulated at its size, or not.
-
-    tuned: whether the ridge of each is to be replaced by the best one.
-    """
-
-    axes: Mapping[str, Sequence[Any]]
-    problems: Sequence[Problem]
-    sizes: Sequence[Size | None]
-    tuned: Sequence[bool]
+from theory.axes import coordinate
 
 
 def _canonical(problem: Problem) -> Problem:
@@ -62,13 +44,17 @@ class Reproduction:
     claims: Callable[[xr.Dataset], list[Claim]]
     tuned: Callable[..., bool] = lambda **labels: False
 
-    def grid(self, full: bool) -> Grid:
+    def experiment(self, full: bool, seed: int = 0) -> Experiment:
         """Problems and sizes of every combination of labels."""
         steps = itertools.product(*self.axes.values())
         labels = [dict(zip(self.axes, step, strict=True)) for step in steps]
-        return Grid(
-            self.axes,
-            problems=[_canonical(self.problem(**at)) for at in labels],
-            sizes=[self.size(full=full, **at) for at in labels],
-            tuned=[self.tuned(**at) for at in labels],
+        coordinates = {name: coordinate(name, name, list(v)) for name, v in self.axes.items()}
+        return Experiment(
+            title=self.title,
+            frame=xr.Dataset(coords=coordinates),
+            problems=tuple(_canonical(self.problem(**at)) for at in labels),
+            sizes=tuple(self.size(full=full, **at) for at in labels),
+            tuned=tuple(self.tuned(**at) for at in labels),
+            seed=seed,
+            attributes={"scale": "full" if full else "quick"},
         )

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from figures.style import save_figure
 from simulate.compare import mean_and_error
 from simulate.files import describe_environment, write_dataset, write_json, write_whole
-from simulate.task import MEASURED
+from theory.quantities import MEASURED
 
 
 def write_results(

@@ -1,17 +1,18 @@
 """Simulation against theory on problems over every kind of data, surrogate, scheme and loss."""
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, as_completed
+from collections.abc import Iterator
+from concurrent.futures import Executor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from figures import z_score_plot
 from paper_repro.results import describe_run, write_pictures, write_results
-from simulate import Estimate, estimate_all
+from simulate.compare import mean_and_error
+from simulate.experiment import Experiment, Report, Size, run_experiment
 from theory import (
     F1,
     F2,
@@ -24,7 +25,6 @@ from theory import (
     LogisticLoss,
     PerfectSurrogate,
     PowerSelection,
-    Prediction,
     Problem,
     RandomSelection,
     SingleIndex,
@@ -33,11 +33,17 @@ from theory import (
     TabulatedSelection,
     TopSelection,
     TrainedSurrogate,
-    predict_all,
 )
+from theory.axes import coordinate
 
 NAME = "validation"
 QUANTITIES = ("misclassification", "alpha_0", "alpha_s", "alpha_perp")
+
+LARGEST_Z, LARGEST_RMS = 4.0, 1.3
+"""What agreement allows: of any z-score, and of a quantity's over all problems."""
+
+ROUNDING = 1e-12
+"""A standard error below this, relative to a mean above 1, is that of a constant."""
 
 DATA = (
     SingleIndex(F1, 5.0),
@@ -100,68 +106,68 @@ def _shuffles(size: int, generator: np.random.Generator) -> Iterator[int]:
         yield from generator.permutation(size).tolist()
 
 
+def experiment(dimension: int, repeats: int, count: int) -> Experiment:
+    """Every problem predicted and simulated, each from a seed of its own."""
+    drawn = problems(count)
+    labels = [repr(problem) for problem in drawn]
+    return Experiment(
+        title="Simulation against theory",
+        frame=xr.Dataset(coords={"problem": coordinate("problem", "problem", labels)}),
+        problems=tuple(drawn),
+        sizes=tuple(Size(dimension, repeats, offset=k) for k in range(count)),
+    )
+
+
 def validate(
     directory: Path,
     dimension: int,
     repeats: int,
     count: int,
     executor: Executor,
-    progress: Callable[[int, int], None] | None = None,
+    report: Report | None = None,
 ) -> tuple[xr.Dataset, list[Path]]:
-    """Predict and simulate every problem, each from a seed of its own; write results and plot.
+    """Predict and simulate every problem; write results and plot. Finished ones are kept.
 
-    progress: called with the problems done and their number. Finished ones are kept.
+    Returns the results, with z-scores of every quantity, and the files.
     """
     began = time.perf_counter()
-    drawn = problems(count)
-    futures = {
-        executor.submit(_both, problem, dimension, repeats, seed, directory): seed
-        for seed, problem in enumerate(drawn)
-    }
-    answers: dict[int, tuple[Prediction, Estimate]] = {}
-    for done, future in enumerate(as_completed(futures), start=1):
-        answers[futures[future]] = future.result()
-        if progress is not None:
-            progress(done, len(futures))
-    predictions, estimates = zip(*(answers[k] for k in range(len(drawn))), strict=True)
-    simulated = [[getattr(e, q) for q in QUANTITIES] for e in estimates]
-    theory = np.array([[getattr(p, q) for q in QUANTITIES] for p in predictions])
-    mean = np.array([[m.mean for m in row] for row in simulated])
-    error = np.array([[m.standard_error for m in row] for row in simulated])
-    dims = ("problem", "quantity")
-    results = xr.Dataset(
-        {
-            "theory": (dims, theory),
-            "simulation": (dims, mean),
-            "standard_error": (dims, error),
-            "z": (dims, _z_scores(mean - theory, error)),
-            "failed_fits": ("problem", [e.failed_fits for e in estimates]),
-        },
-        coords={"problem": [repr(p) for p in drawn], "quantity": list(QUANTITIES)},
-        attrs={"title": "Simulation against theory", "dimension": dimension, "repeats": repeats},
-    )
+    results = run_experiment(experiment(dimension, repeats, count), directory, executor, report)
+    z = z_scores(results)
+    results = results.assign({f"z_{name}": z.sel(quantity=name, drop=True) for name in QUANTITIES})
     figure = z_score_plot(
-        results.z, f"{len(drawn)} problems of every kind: p = {dimension}, {repeats} data sets each"
+        z, f"{count} problems of every kind: p = {dimension}, {repeats} data sets each"
     )
-    settings = {"dimension": dimension, "data_sets": repeats, "problems": len(drawn)}
+    settings = {"dimension": dimension, "data_sets": repeats, "problems": count}
     manifest = describe_run(0, time.perf_counter() - began, settings)
     files = write_results(directory, NAME, results, manifest)
     return results, [*files, *write_pictures(directory, {NAME: figure})]
 
 
-def _both(
-    problem: Problem, dimension: int, repeats: int, seed: int, directory: Path
-) -> tuple[Prediction, Estimate]:
-    """Theory (NaN if it fails) and simulation, which is kept, of one problem."""
-    store = directory / f"simulation-p{dimension}-x{repeats}" / f"problem-{seed}"
-    with threadpool_limits(1):
-        (prediction,) = predict_all([problem])
-        (estimate,) = estimate_all([problem], dimension, repeats, seed, store=store)
-    return prediction, estimate
+def z_scores(results: xr.Dataset) -> xr.DataArray:
+    """(mean - predicted) / standard error, over problem and quantity; NaN for constants."""
+    columns = []
+    for name in QUANTITIES:
+        mean, error = mean_and_error(results, name)
+        constant = error <= ROUNDING * np.maximum(1, abs(mean))
+        columns.append(((mean - results[f"theory_{name}"]) / error).where(~constant))
+    z = xr.concat(columns, xr.Variable("quantity", list(QUANTITIES)))
+    return z.transpose("problem", "quantity").rename("z")
 
 
-def _z_scores(gap: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """gap/error, NaN where both vanish: alpha_s is exactly 0 without an error direction."""
-    z = np.full(gap.shape, np.nan)
-    np.divide(gap, error, out=z, where=error > 0)
-    return z
+class Verdict(NamedTuple):
+    """worst: largest |z| of every problem. rms: of every quantity. holds: within both limits."""
+
+    worst: xr.DataArray
+    rms: xr.DataArray
+    holds: bool
+
+
+def verdict(results: xr.Dataset) -> Verdict:
+    """Whether theory and simulation agree: every problem predicted, no |z| above LARGEST_Z and no
+    root-mean-square z above LARGEST_RMS."""
+    z = z_scores(results)
+    worst = abs(z).max("quantity").fillna(0)
+    rms = (z**2).mean("problem") ** 0.5
+    solved = bool(results.theory_misclassification.notnull().all())
+    holds = solved and float(worst.max()) <= LARGEST_Z and float(rms.max()) <= LARGEST_RMS
+    return Verdict(worst, rms, holds)

@@ -11,10 +11,11 @@ from scipy import stats
 
 from simulate.monte_carlo import Estimate, Mean
 from simulate.running.plan import Plan
-from simulate.task import COLUMNS, MEASURED, Task
+from simulate.task import COLUMNS, Task
 from theory.checks import InvalidFieldError
 from theory.prediction import Prediction
 from theory.problem import Problem
+from theory.quantities import MEASURED
 
 Array = NDArray[np.float64]
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from simulate.running.plan import Plan
 from simulate.running.run import Watcher, run
-from simulate.task import COLUMNS, MEASURED, pool_size
+from simulate.task import COLUMNS, pool_size
 from theory.problem import Problem
+from theory.quantities import MEASURED
 
 Array = NDArray[np.float64]
 
@@ -95,7 +96,8 @@ def summarise(problem: Problem, dimension: int, values: Array) -> Estimate:
     """Means and standard errors over data sets; values: shape [repeats, COLUMNS]."""
     good = values[values[:, COLUMNS.index("converged")] == 1]
     means: dict[str, Mean] = {}
-    for name, column in zip(MEASURED, good.T, strict=False):
+    for name in MEASURED:
+        column = good[:, COLUMNS.index(name)]
         mean = float(column.mean()) if column.size else float("nan")
         error = column.std(ddof=1) / column.size**0.5 if column.size > 1 else float("nan")
         means[name] = Mean(mean, float(error))

@@ -1,24 +1,21 @@
-"""Sweeps declared in a TOML file: a problem, the axes that vary it, and the simulation's size."""
+"""Problems and sweeps declared in a TOML file.
+
+A sweep is a problem, the axes that vary it, and the simulation's size; together an Experiment.
+"""
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 import theory
-from simulate.running.plan import Plan
-from theory.checks import InvalidFieldError, as_bool, near_names
-from theory.prediction import Prediction
+from simulate.experiment import Experiment, Size
+from theory.axes import Axes, coordinate, frame, grid, read_axes
+from theory.checks import InvalidFieldError, as_bool, as_count, near_names
 from theory.problem import Problem
-from theory.sweep import Axes, frame, grid, labelled
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 KINDS = {
     name: kind
@@ -30,79 +27,110 @@ KINDS = {
 NAMED = {"F1": theory.F1, "F2": theory.F2}
 
 
-@dataclass(frozen=True)
-class SweepFile:
-    """A sweep: its title, problem and axes; the simulation's plan, or None; whether to predict.
+def read_problem(path: Path, changes: Sequence[str] = ()) -> Problem:
+    """The problem of a TOML file, with changes such as "selection.alpha=1" applied.
 
-    text: the file as it was read.
+    The values of changes are written as in the file. Raises ValueError, naming the entry and what
+    is allowed, and OSError for an unreadable file.
     """
-
-    title: str
-    problem: Problem
-    axes: Axes
-    plan: Plan | None
-    theory: bool
-    text: str
-
-    @cached_property
-    def problems(self) -> list[Problem]:
-        """Every combination of the axes."""
-        return grid(self.problem, self.axes)
-
-    def dataset(self, predictions: list[Prediction], values: Array | None) -> xr.Dataset:
-        """Predictions (theory_*) and per-data-set results (simulation_*) over the axes."""
-        result = frame(self.axes)
-        if self.theory:
-            predicted = labelled(self.problem, self.axes, predictions)
-            result = predicted.rename({name: f"theory_{name}" for name in predicted.data_vars})
-        if values is not None and self.plan is not None:
-            simulated = self.plan.dataset(values, frame(self.axes))
-            result = xr.merge(
-                [result, simulated], compat="no_conflicts", combine_attrs="drop_conflicts"
-            )
-        result.attrs = {"title": self.title, "problem": repr(self.problem), "file": self.text}
-        return result
+    problem = _problem(_content(path)[0])
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals:
+            raise InvalidFieldError("--set", change, "NAME=VALUE, such as ridge=0.1")
+        problem = problem.replace({name.strip(): _value(name.strip(), text.strip())})
+    return problem
 
 
-def read_sweep(path: Path) -> SweepFile:
+def read_sweep(path: Path) -> Experiment:
     """Read a sweep from a TOML file; ``examples/`` holds three.
 
     Tables: ``problem`` (with ``problem.data`` and so on, each naming its ``kind``), ``axes`` (lists
-    of values by dotted field name; "a, b" takes lists of pairs) and ``simulation`` (dimensions,
-    data_sets, seed, test_samples; without it only the theory is computed). Beside them ``title``,
-    and ``theory = false`` to leave the theory out.
+    of values by dotted field name, quoted or not; "a, b" takes lists of pairs) and ``simulation``
+    (dimensions, data_sets, seed, test_samples; without it only the theory is computed). Beside them
+    ``title``, and ``theory = false`` to leave the theory out.
     Raises ValueError, naming the entry and what is allowed, and OSError for an unreadable file.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidFieldError("file", str(path), f"TOML ({error})") from None
+    content, text = _content(path)
     _known(content, ("title", "problem", "axes", "simulation", "theory"), "")
-    problem = _build({"kind": "Problem", **_table(content, "problem")}, "problem")
-    axes = {
-        _axis(name): [_build(value, f"axes.{name}") for value in _values(name, values)]
-        for name, values in _table(content, "axes", needed=False).items()
-    }
-    problems = grid(problem, axes)
-    frame(axes)  # refuses axes that share a name
-    plan = None
+    problem = _problem(content)
+    axes = read_axes(_axes(_table(content, "axes", needed=False)))
+    problems, coordinates = grid(problem, axes), frame(axes)
+    sizes: list[Size | None] = [None] * len(problems)
+    seed, test_samples = 0, None
     if "simulation" in content:
         settings = _table(content, "simulation")
         _known(settings, ("dimensions", "data_sets", "seed", "test_samples"), "simulation.")
-        dimensions = settings.get("dimensions", [])
-        plan = Plan(
-            tuple(problems),
-            tuple(dimensions) if isinstance(dimensions, list) else (dimensions,),
-            settings.get("data_sets", 20),
-            settings.get("seed", 0),
-            settings.get("test_samples"),
-        )
-    predicted = as_bool("theory", content.get("theory", True))
-    if plan is None and not predicted:
-        raise InvalidFieldError("theory", False, "true where there is no [simulation]")
-    title = str(content.get("title", path.stem))
-    return SweepFile(title, problem, axes, plan, predicted, text)
+        dimensions = _dimensions(settings.get("dimensions", []))
+        data_sets = as_count("simulation.data_sets", settings.get("data_sets", 20))
+        seed = as_count("simulation.seed", settings.get("seed", 0), least=0)
+        test_samples = settings.get("test_samples")
+        coordinates = _with_dimensions(coordinates, dimensions)
+        sizes = [Size(p, data_sets) for p in dimensions for _ in problems]
+        problems = problems * len(dimensions)
+    return Experiment(
+        title=str(content.get("title", path.stem)),
+        frame=coordinates,
+        problems=tuple(problems),
+        sizes=tuple(sizes),
+        predicted=as_bool("theory", content.get("theory", True)),
+        seed=seed,
+        test_samples=test_samples,
+        attributes={"problem": repr(problem), "file": text},
+    )
+
+
+def _content(path: Path) -> tuple[dict[str, Any], str]:
+    """What a TOML file holds, and its text."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return tomllib.loads(text), text
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidFieldError("file", str(path), f"TOML ({error})") from None
+
+
+def _problem(content: Mapping[str, Any]) -> Problem:
+    problem: Problem = _build({"kind": "Problem", **_table(content, "problem")}, "problem")
+    return problem
+
+
+def _value(name: str, text: str) -> Any:
+    """A value as it is written in TOML; a name of a link, or of a kind without fields, as it is."""
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    return _build(value, name)
+
+
+def _axes(table: Mapping[str, Any], path: str = "") -> Axes:
+    """Values by field name; unquoted dotted names, which TOML reads as tables, are joined."""
+    axes: dict[Any, Any] = {}
+    for name, values in table.items():
+        if isinstance(values, dict):
+            axes |= _axes(values, f"{path}{name}.")
+            continue
+        names = tuple(part.strip() for part in (path + name).split(","))
+        if not isinstance(values, list):
+            raise InvalidFieldError(f"axes.{path}{name}", values, "a list of one or more values")
+        axes[names if len(names) > 1 else names[0]] = [
+            _build(value, f"axes.{path}{name}") for value in values
+        ]
+    return axes
+
+
+def _dimensions(given: Any) -> tuple[int, ...]:
+    listed = given if isinstance(given, list) else [given]
+    dimensions = tuple(as_count("simulation.dimensions", p, least=2) for p in listed)
+    if not dimensions or len(set(dimensions)) < len(dimensions):
+        raise InvalidFieldError("simulation.dimensions", given, "one or more distinct numbers")
+    return dimensions
+
+
+def _with_dimensions(coordinates: xr.Dataset, dimensions: tuple[int, ...]) -> xr.Dataset:
+    """The axes with that of the dimensions before them."""
+    first = xr.Dataset(coords={"dimension": coordinate("dimension", "dimension", dimensions)})
+    return first.assign_coords(coordinates.coords)
 
 
 def _table(content: Mapping[str, Any], name: str, needed: bool = True) -> dict[str, Any]:
@@ -118,23 +146,12 @@ def _known(table: Mapping[str, Any], names: tuple[str, ...], path: str) -> None:
             raise InvalidFieldError("entry", path + name, near_names(name, names))
 
 
-def _axis(name: str) -> str | tuple[str, ...]:
-    names = tuple(part.strip() for part in name.split(","))
-    return names[0] if len(names) == 1 else names
-
-
-def _values(name: str, values: Any) -> list[Any]:
-    if not isinstance(values, list) or not values:
-        raise InvalidFieldError(f"axes.{name}", values, "a list of one or more values")
-    return values
-
-
 def _build(value: Any, path: str) -> Any:
     """A described object; lists become tuples, and the names of links links."""
     if isinstance(value, list):
         return tuple(_build(item, path) for item in value)
     if isinstance(value, str):
-        return NAMED.get(value, value)
+        return _named(value)
     if not isinstance(value, dict):
         return value
     fields = dict(value)
@@ -149,3 +166,18 @@ def _build(value: Any, path: str) -> Any:
         if required and f.name not in fields:
             raise InvalidFieldError(f"{path}.{f.name}", "nothing", f"given: {name} needs it")
     return kind(**{key: _build(item, f"{path}.{key}") for key, item in fields.items()})
+
+
+def _named(text: str) -> Any:
+    """A link by its name, a kind that needs no fields, or the text itself."""
+    if text.upper() in NAMED:
+        return NAMED[text.upper()]
+    kind = KINDS.get(text.removesuffix("()"))
+    if kind is None:
+        return text
+    if any(
+        f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        for f in dataclasses.fields(kind)
+    ):
+        raise InvalidFieldError("entry", text, f'a table: {{kind = "{kind.__name__}", ...}}')
+    return kind()

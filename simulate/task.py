@@ -18,21 +18,9 @@ from simulate.subset import draw_weights
 from simulate.surrogate import LinearSurrogate, draw_surrogate
 from theory.metrics import log_loss, misclassification
 from theory.problem import Problem
+from theory.quantities import MEASURED
 
 Array = NDArray[np.float64]
-
-MEASURED = (
-    "misclassification",
-    "log_loss",
-    "alpha_0",
-    "alpha_s",
-    "alpha_perp",
-    "intercept",
-    "fraction",
-    "beta_0",
-    "beta_s",
-)
-"""What is measured on every fit; names and units as in a Prediction."""
 
 COLUMNS = (*MEASURED, "gradient_norm", "converged")
 """What a task returns of a fit: also its gradient norm, relative to that at zero, and success."""

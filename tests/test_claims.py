@@ -23,7 +23,6 @@ from paper_repro.claims import (
     theory_claim,
     together,
 )
-from paper_repro.compute import compute
 from paper_repro.report import Chapter, markdown, write_report
 from paper_repro.reproduce import reproduce
 from paper_repro.reproduction import Reproduction
@@ -32,6 +31,7 @@ from paper_repro.reproductions.settings import HIGH_DIMENSION, LABELS
 from paper_repro.reproductions.top_k import AXES as TOP_K_AXES
 from paper_repro.reproductions.top_k import FIGURE as TOP_K
 from paper_repro.reproductions.top_k import SCHEMES
+from simulate.experiment import run_experiment
 from tests.test_reproduction import small
 
 
@@ -212,7 +212,7 @@ def test_a_figure_is_redrawn_from_its_results_and_failing_claims_end_with_1(
     for picture in directory.glob("*.p*"):
         picture.unlink()
     arguments = ["reproduce", "all", "--from-results", "--output", str(tmp_path)]
-    monkeypatch.setattr("paper_repro.compute.predict_all", None)  # nothing is computed
+    monkeypatch.setattr("simulate.experiment.predict_all", None)  # nothing is computed
 
     def claims(holds: bool) -> None:
         stated = [Claim("the moon is cheese", "paper", "no", "theory", holds)]
@@ -243,7 +243,7 @@ def test_report_shows_only_what_is_there(tmp_path: Path) -> None:
 
 
 def test_grid_problems_stand_in_the_order_of_the_labels() -> None:
-    grid = TOP_K.grid(False)
+    grid = TOP_K.experiment(False)
     labels = list(itertools.product(*TOP_K_AXES.values()))
     assert len(grid.problems) == len(labels)
     for k in (0, 1, 57, 118):
@@ -285,7 +285,7 @@ def test_theory_claims_hold_and_those_of_opposite_or_rough_errors_do_not(
 ) -> None:
     """others: how many claims are of something else than errors."""
     reproduction = small(REPRODUCTIONS[name])
-    found = compute(reproduction, full=False)
+    found = run_experiment(reproduction.experiment(full=False))
 
     def theory_claims(values: xr.Dataset) -> list[Claim]:
         return [c for c in reproduction.claims(values) if c.basis.startswith("theory")]

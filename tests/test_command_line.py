@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 import dataselect.command_line as dataselect
+from simulate.experiment import store_name
 from simulate.running.store import open_store
 from simulate.sweep_file import read_sweep
 from tests.problems import power_problem
 from theory import predict
 
 COMMAND = [sys.executable, "-W", "error", "-m", "dataselect"]
-POINT = ["--fraction", "0.5", "--ridge", "0.01", "--samples-per-dimension", "2.29"]
+POINT = str(Path(__file__).parent.parent / "examples" / "subsampling.toml")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -24,7 +25,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_predict_prints_the_prediction() -> None:
-    done = run("predict", *POINT, "--alpha", "0.5", "--json")
+    done = run("predict", POINT, "--set", "selection.alpha=0.5", "--json")
     assert done.returncode == 0, done.stderr
     expected = predict(power_problem(samples_per_dimension=2.29))
     printed = json.loads(done.stdout)
@@ -33,10 +34,9 @@ def test_predict_prints_the_prediction() -> None:
 
 
 def test_predict_prints_a_table_for_steps_and_top_selection() -> None:
-    done = run(
-        "predict", *POINT, "--link", "step", "--thresholds", "-0.5,0.5", "--levels", "0.1,.5,0.9",
-        "--selection", "easy",
-    )  # fmt: skip
+    step = '{kind = "StepLink", thresholds = [-0.5, 0.5], levels = [0.1, 0.5, 0.9]}'
+    easy = '{kind = "TopSelection", keep = "easy", fraction = 0.5}'
+    done = run("predict", POINT, "--set", f"data.link={step}", "--set", f"selection = {easy}")
     assert done.returncode == 0, done.stderr
     assert "misclassification        0." in done.stdout
 
@@ -44,11 +44,14 @@ def test_predict_prints_a_table_for_steps_and_top_selection() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["predict", *POINT, "--alpha", "nan"], "selection.alpha = nan"),
-        (["predict", *POINT[:-1], "-3"], "samples_per_dimension = -3.0"),
-        (["predict", *POINT, "--link", "step", "--levels", "0.1,x"], "levels = '0.1,x'"),
-        (["predict", *POINT, "--signal-norm", "big"], "--signal-norm"),
-        (["predict", "--fraction", "0.5"], "Missing option"),
+        (["predict", POINT, "--set", "selection.alpha=nan"], "selection.alpha = nan"),
+        (["predict", POINT, "--set", "samples_per_dimension=-3"], "samples_per_dimension = -3"),
+        (["predict", POINT, "--set", "data.signal_norm=big"], "data.signal_norm = 'big'"),
+        (["predict", POINT, "--set", "selection.gamma=1"], "selection.gamma"),
+        (["predict", POINT, "--set", "ridge"], "NAME=VALUE"),
+        (["predict", POINT, "--set", "selection=TopSelection"], "a table"),
+        (["predict", POINT, "--alpha", "1"], "No such option"),
+        (["predict"], "Missing argument"),
         (["reproduce", "figure-99"], "figure-99"),
         (["reproduce"], "figure = ''"),
         (["reproduce", "top-k-failure", "--from-results", "--output", "nowhere"], "nowhere"),
@@ -70,17 +73,18 @@ def test_wrong_arguments_end_with_one_clear_line(
 
 
 def test_wrong_arguments_in_a_process_of_their_own() -> None:
-    done = run("predict", *POINT, "--alpha", "nan")
+    done = run("predict", POINT, "--set", "selection.alpha=nan")
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "selection.alpha = nan" in done.stderr
 
 
 def test_a_point_without_solution_is_one_line_and_status_1() -> None:
-    done = run(
-        "predict", "--fraction", "1", "--ridge", "0", "--samples-per-dimension", "1.5",
-        "--link", "step", "--levels", "0,1", "--selection", "random",
-    )  # fmt: skip
+    separable = '{kind = "StepLink", thresholds = [0.0], levels = [0, 1]}'
+    everything = '{kind = "RandomSelection", fraction = 1}'
+    changes = ("ridge=0", "samples_per_dimension=1.5", f"data.link={separable}")
+    options = [part for c in (*changes, f"selection={everything}") for part in ("--set", c)]
+    done = run("predict", POINT, *options)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "ridge" in done.stderr
@@ -132,8 +136,7 @@ def test_an_interrupted_sweep_keeps_what_was_finished(tmp_path: Path) -> None:
         "interrupted: finished tasks are kept; the same command again goes on from there\n"
     )
     assert time.monotonic() - began < 30
-    assert [f.name for f in (tmp_path / "store").iterdir()] == ["simulation"]
-    plan = read_sweep(file).plan
-    assert plan is not None
-    with open_store(tmp_path / "store" / "simulation", plan) as kept:
+    (plan,) = read_sweep(file).plans().values()
+    assert [f.name for f in (tmp_path / "store").iterdir()] == [store_name(plan)]
+    with open_store(tmp_path / "store" / store_name(plan), plan) as kept:
         assert 500 <= len(kept.finished()) < 5000

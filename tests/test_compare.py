@@ -8,9 +8,9 @@ from scipy import stats
 
 from simulate import Estimate, Mean, compare
 from simulate.compare import extrapolate, normal_deviates
-from simulate.task import MEASURED
 from tests.problems import power_problem
 from theory import InvalidFieldError, predict
+from theory.quantities import MEASURED
 
 PREDICTION = predict(power_problem())
 

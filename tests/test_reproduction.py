@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 
 from paper_repro import validation
 from paper_repro.catalogue import REPRODUCTIONS
-from paper_repro.compute import compute
 from paper_repro.reproduce import load_results, reproduce
-from paper_repro.reproduction import Reproduction, Size
+from paper_repro.reproduction import Reproduction
 from paper_repro.reproductions import figure_2
 from simulate import Plan
+from simulate.experiment import Size, run_experiment
 from simulate.files import write_dataset, write_whole
 from simulate.task import COLUMNS
 from theory import (
@@ -50,7 +50,7 @@ def small(reproduction: Reproduction) -> Reproduction:
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, xr.Dataset]:
     directory = tmp_path_factory.mktemp("figure-2")
     results, files = reproduce(small(figure_2.FIGURE), directory, full=False, seed=3)
-    kept = "simulation-quick-p20-x2-seed3"
+    kept = "simulation-p20-x2-seed3"
     assert {f.name for f in files} | {kept} == {f.name for f in directory.iterdir()}
     return directory, results
 
@@ -152,16 +152,16 @@ def test_every_figure_draws_tabulates_and_claims_from_its_grid(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With invented numbers: they cannot all hold, and nothing overlaps or leaves the page."""
-    monkeypatch.setattr("paper_repro.compute.predict_all", invented_predictions)
-    monkeypatch.setattr("paper_repro.compute.run", invented_run)
+    monkeypatch.setattr("simulate.experiment.predict_all", invented_predictions)
+    monkeypatch.setattr("simulate.experiment.run", invented_run)
 
     def untuned(problems: Iterable[Problem], *_: float) -> list[tuple[Problem, Prediction]]:
         return [(problem, invented_predictions([problem])[0]) for problem in problems]
 
-    monkeypatch.setattr("paper_repro.compute.tune_ridge", untuned)
+    monkeypatch.setattr("simulate.experiment.tune_ridge", untuned)
     reproduction = REPRODUCTIONS[name]
     for full in (False, True):
-        results = compute(reproduction, full)
+        results = run_experiment(reproduction.experiment(full))
     assert not reproduction.table(results).empty
     claims = reproduction.claims(results)
     assert len(claims) >= 2
@@ -220,13 +220,15 @@ def test_validation_passes_where_theory_is_right_and_fails_where_not(
     with ThreadPoolExecutor(1) as executor:
         results, files = validation.validate(tmp_path, 150, 12, 4, executor)
         assert {f.suffix for f in files} == {".nc", ".csv", ".png", ".pdf", ".json"}
-        assert results.failed_fits.sum() == 0
-        assert float(abs(results.z).max()) < 5
+        assert (results.simulation_converged == 1).all()
+        assert float(abs(validation.z_scores(results)).max()) < 5
+        assert validation.verdict(results).worst.size == 4
 
         def of_another_ridge(problems: list[Problem]) -> list[Prediction]:
             return predict_all([p.replace({"ridge": p.ridge / 2}) for p in problems])
 
-        monkeypatch.setattr("paper_repro.validation.predict_all", of_another_ridge)
+        monkeypatch.setattr("simulate.experiment.predict_all", of_another_ridge)
         wrong, _ = validation.validate(tmp_path, 150, 12, 4, executor)
-    assert float(abs(wrong.z).max()) > 8
+    assert float(abs(validation.z_scores(wrong)).max()) > 8
+    assert not validation.verdict(wrong).holds
     plt.close("all")

@@ -66,8 +66,8 @@ def written(tmp_path: Path, text: str) -> Path:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_can_be_read(path: Path) -> None:
     declared = read_sweep(path)
-    assert declared.plan is not None
-    assert declared.theory
+    assert declared.plans()
+    assert declared.predicted
     assert len(EXAMPLES) == 3
 
 
@@ -161,7 +161,7 @@ def test_a_plan_is_printed_and_nothing_runs(
         ("data_sets = 5", "data_set = 5", "one of simulation|one of data_sets"),
         ("dimensions = [30, 60]", "dimensions = []", "dimensions"),
         ("dimensions = [30, 60]", "dimensions = [30, 30]", "distinct"),
-        ("data_sets = 5", "data_sets = 0", "repeats = 0"),
+        ("data_sets = 5", "data_sets = 0", "data_sets = 0"),
         ('title = "a small sweep"', "theory = 2", "theory = 2"),
     ],
 )

@@ -38,14 +38,14 @@ from theory import (
     predict,
     predict_all,
 )
+from theory.axes import grid, read_axes
 from theory.prediction import score_of
 from theory.selection import Selection
-from theory.sweep import grid
 
 AXES = {"ridge": RIDGES, "selection.alpha": ALPHAS, "selection.fraction": FRACTIONS}
 FIGURE_2 = [
     problem
-    for problem in figure_2.FIGURE.grid(False).problems
+    for problem in figure_2.FIGURE.experiment(False).problems
     if problem.samples_per_dimension == HIGH_DIMENSION
 ]
 
@@ -250,7 +250,7 @@ SURROGATE = GivenSurrogate(2.75, 0.95)
 
 def test_figure_7_with_an_imperfect_surrogate_converges_and_is_resolved() -> None:
     problem = power_problem(F1, samples_per_dimension=FIGURE_7_DELTA, surrogate=SURROGATE)
-    points = grid(problem, AXES)
+    points = grid(problem, read_axes(AXES))
     assert len(points) == 165
     default = predict_all(points)
     assert {p.status for p in default} == {Status.CONVERGED}

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from figures import figure_style, gain_map, log_ticks, panel_grid
 from paper_repro.claims import Claim, agreement_claim, at_least, at_most, beats, theory_claim
-from paper_repro.reproduction import Reproduction, Size
+from paper_repro.reproduction import Reproduction
 from paper_repro.reproductions.settings import HIGH_DIMENSION, LABELS, LOW_DIMENSION
+from simulate.experiment import Size
 from theory import (
     GaussianMixture,
     PowerSelection,

@@ -16,7 +16,7 @@ from paper_repro.claims import (
     beats,
     theory_claim,
 )
-from paper_repro.reproduction import Reproduction, Size
+from paper_repro.reproduction import Reproduction
 from paper_repro.reproductions.settings import (
     ALPHAS,
     FRACTIONS,
@@ -25,6 +25,7 @@ from paper_repro.reproductions.settings import (
     full_sample,
     size,
 )
+from simulate.experiment import Size
 from theory import GivenSurrogate, PowerSelection, Problem, TrainedSurrogate
 
 TRAINED = {

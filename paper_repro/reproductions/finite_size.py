@@ -10,9 +10,10 @@ from scipy import stats
 from figures import POWER_STYLES, gap_panel
 from figures.style import SchemeStyle
 from paper_repro.claims import AGREEMENT, DETECTION, FINITE_SIZE, POWER, Claim
-from paper_repro.reproduction import Reproduction, Size
+from paper_repro.reproduction import Reproduction
 from paper_repro.reproductions.settings import HIGH_DIMENSION, full_sample
 from simulate.compare import extrapolate, mean_and_error
+from simulate.experiment import Size
 from theory import GaussianMixture, PowerSelection, Problem, RandomSelection, TrainedSurrogate
 
 BASE = full_sample("f1", HIGH_DIMENSION)
@@ -54,7 +55,7 @@ AXES: dict[str, Any] = {"dimension": list(QUICK), "problem": list(PROBLEMS)}
 
 
 def _draw(results: xr.Dataset) -> dict[str, Figure]:
-    limit = results.theory_misclassification.isel(dimension=0, drop=True)
+    limit = results.theory_misclassification
     gaps = results.assign(theory_misclassification=limit)
     gaps.attrs["title"] = (
         "Finite samples approach the theory: gap of the test error, N/p = 2.29, ridge λ = 0.01"

@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 
 from figures import fraction_panels
 from paper_repro.claims import Claim, agreement, agreement_claim, beats
-from paper_repro.reproduction import Reproduction, Size
+from paper_repro.reproduction import Reproduction
 from paper_repro.reproductions.settings import ALPHAS, FRACTIONS, RIDGES
+from simulate.experiment import Size
 from theory import GaussianMixture, PowerSelection, Problem
 
 SAMPLES_PER_DIMENSION = 3.0

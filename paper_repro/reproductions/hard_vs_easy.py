@@ -20,8 +20,9 @@ from figures import (
     winner_map,
 )
 from paper_repro.claims import Claim, agreement_claim, at_least, at_most, beats, theory_claim
-from paper_repro.reproduction import Reproduction, Size
+from paper_repro.reproduction import Reproduction
 from paper_repro.reproductions.settings import ALPHAS, full_sample
+from simulate.experiment import Size
 from theory import PowerSelection, Problem
 
 CUT = 0.3

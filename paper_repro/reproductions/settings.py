@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from paper_repro.reproduction import Size
+from simulate.experiment import Size
 from theory import F1, F2, Problem, RandomSelection, SingleIndex
 
 LOW_DIMENSION = 34345 / 932

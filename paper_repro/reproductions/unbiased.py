@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from figures import difference, difference_panels, fraction_panels
 from paper_repro.claims import Claim, agreement_claim, at_least, at_most, beats, theory_claim
-from paper_repro.reproduction import Reproduction, Size
+from paper_repro.reproduction import Reproduction
 from paper_repro.reproductions.figure_2 import AXES as FIGURE_2_AXES
 from paper_repro.reproductions.settings import (
     COLUMN_TITLES,
@@ -25,6 +25,7 @@ from paper_repro.reproductions.settings import (
     full_sample,
     size,
 )
+from simulate.experiment import Size
 from theory import PowerSelection, Problem
 
 WEIGHTINGS = {"biased": False, "unbiased": True}

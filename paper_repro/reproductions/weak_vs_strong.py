@@ -20,7 +20,7 @@ from figures import (
     panel_grid,
 )
 from paper_repro.claims import Claim, agreement_claim, at_least, at_most, beats, theory_claim
-from paper_repro.reproduction import Reproduction, Size
+from paper_repro.reproduction import Reproduction
 from paper_repro.reproductions.settings import (
     COLUMN_TITLES,
     HIGH_DIMENSION,
@@ -28,6 +28,7 @@ from paper_repro.reproductions.settings import (
     full_sample,
     size,
 )
+from simulate.experiment import Size
 from theory import (
     F1,
     GivenSurrogate,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from simulate.task import COLUMNS, Task, pool_law, pool_size
 from theory.checks import InvalidFieldError, as_count, set_fields
 from theory.problem import Problem
-from theory.sweep import QUANTITIES
+from theory.quantities import described
 
 Array = NDArray[np.float64]
 
@@ -93,23 +93,20 @@ class Plan:
             values[self.dimensions.index(task.dimension), list(task.places), task.number] = rows
         return values
 
-    def dataset(self, values: Array, frame: xr.Dataset | None = None) -> xr.Dataset:
-        """Per-data-set results, labelled: dimensions (dimension, problem, data_set).
-
-        frame: coordinates of the problems as a grid, in place of the dimension ``problem``.
-        """
-        if frame is None:
-            frame = xr.Dataset(coords={"problem": [repr(problem) for problem in self.problems]})
-        names = ("dimension", *frame.sizes, "data_set")
-        sizes = (len(self.dimensions), *frame.sizes.values(), self.repeats)
-        result = frame.assign_coords(
-            dimension=("dimension", list(self.dimensions), {"long_name": "dimension p"}),
-            data_set=("data_set", np.arange(self.repeats), {"long_name": "data set"}),
+    def dataset(self, values: Array) -> xr.Dataset:
+        """Per-data-set results, labelled: dimensions (dimension, problem, data_set)."""
+        names = ("dimension", "problem", "data_set")
+        sizes = (len(self.dimensions), len(self.problems), self.repeats)
+        result = xr.Dataset(
+            coords={
+                "problem": [repr(problem) for problem in self.problems],
+                "dimension": ("dimension", list(self.dimensions), described("dimension")),
+                "data_set": ("data_set", np.arange(self.repeats), described("data_set")),
+            }
         )
         result.attrs = {"source": "simulation", "seed": self.seed}
         for name, column in zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True):
-            long_name, symbol, unit = QUANTITIES.get(name, (name.replace("_", " "), "", "1"))
-            attributes = {"long_name": f"simulated {long_name}", "symbol": symbol, "units": unit}
+            attributes = described(name, prefix="simulated")
             result[f"simulation_{name}"] = (names, column.reshape(sizes), attributes)
         return result
 
