@@ -47,8 +47,8 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
     """What a classifier learns if it may see only the labels that a surrogate selects.
 
     ``fit`` splits its samples: a stratified part trains the surrogate; of the others, the pool, the
-    selection chooses a subset; the estimator is fitted to the subset with its weights. The labels
-    of the rest of the pool are not looked at.
+    selection chooses a subset; the estimator is fitted to the subset with its weights. Labels
+    of the rest of the pool have no part in it, but for the proportions of the split.
 
     estimator: a classifier; None is LogisticRegression with C = 1/(ridge N), N the total weight of
         the pool (and of the surrogate's samples, if reused). It must take sample_weight if the

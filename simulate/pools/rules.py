@@ -257,12 +257,12 @@ def _second_moment(features: NDArray[Any], weights: Array) -> Array:
 
 def _quadratic_form(features: NDArray[Any], form: Array) -> Array:
     """x_i' form x_i, shape [N]."""
-    values = [
+    values: list[Array] = [
         np.einsum("ij,ij->i", rows @ form, rows)
         for first in range(0, len(features), ROWS)
         for rows in [_completed(features, first)]
     ]
-    return np.maximum(np.concatenate(values), 0.0)
+    return np.asarray(np.maximum(np.concatenate(values), 0.0), dtype=np.float64)
 
 
 def _inverse(matrix: Array) -> Array:
