@@ -47,7 +47,7 @@ def draw(n: int, p: int = 4, seed: int = 0) -> tuple[Array, Array]:
     return x, np.where(2 * x[:, 0] + generator.logistic(size=n) > 0, 1.0, -1.0)
 
 
-@parametrize_with_checks(
+@parametrize_with_checks(  # type: ignore[untyped-decorator]
     [SelectedSubsetClassifier()],
     expected_failed_checks=lambda estimator: STOCHASTIC,
 )
@@ -55,7 +55,7 @@ def test_classifier_passes_the_checks_of_scikit_learn(estimator: Any, check: Any
     check(estimator)
 
 
-@parametrize_with_checks([SubsetSelector()])
+@parametrize_with_checks([SubsetSelector()])  # type: ignore[untyped-decorator]
 def test_selector_passes_the_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
     check(estimator)
 
@@ -64,7 +64,8 @@ def test_selector_passes_the_checks_of_scikit_learn(estimator: Any, check: Any) 
 def test_ridge_in_units_of_scikit_learn(fraction: float) -> None:
     # the minimiser of this toolkit's objective, found by SciPy alone
     x, y = draw(300)
-    ridge, weights = 0.02, (np.random.default_rng(1).random(300) < fraction) * 1.7
+    ridge = 0.02
+    weights: Array = np.where(np.random.default_rng(1).random(300) < fraction, 1.7, 0.0)
 
     def objective(u: Array) -> float:
         losses = np.logaddexp(0, -y * (x @ u[:-1] + u[-1]))
