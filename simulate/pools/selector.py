@@ -1,0 +1,215 @@
+"""Choose which samples of an unlabelled pool to label, in scikit-learn's manner."""
+
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulate.pools.draw import Array, Indices, Sampling, as_generator, draw_indices
+from simulate.pools.optional import PoolError, require
+from simulate.pools.rules import (
+    AnySelection,
+    VectorRule,
+    as_selection,
+    inclusion_probabilities,
+    vary,
+)
+from theory.checks import as_count, as_fraction, as_positive
+
+require("sklearn", "SubsetSelector")
+
+from sklearn.base import BaseEstimator, clone  # noqa: E402
+from sklearn.linear_model import LogisticRegression  # noqa: E402
+from sklearn.utils.multiclass import check_classification_targets  # noqa: E402
+from sklearn.utils.validation import (  # noqa: E402
+    _check_sample_weight,
+    check_is_fitted,
+    has_fit_parameter,
+    validate_data,
+)
+
+PREFIX = "selection__"
+
+SMALLEST_PROBABILITY = 1e-300
+"""Probabilities of classes are raised to this before their logarithm is taken."""
+
+
+def ridge_as_c(ridge: float, pool_size: float) -> float:
+    """scikit-learn's C for a ridge of this toolkit: 1 / (ridge * N).
+
+    LogisticRegression minimises C sum_i S_i loss_i + |theta|^2 / 2, this toolkit
+    (1/N) sum_i S_i loss_i + ridge |theta|^2 / 2 with N the size of the full pool, not the subset.
+    Divided by the ridge, the second is the first. Both leave the intercept without penalty.
+    Raises ValueError unless both are > 0.
+
+    >>> ridge_as_c(ridge=0.01, pool_size=1000)
+    0.1
+    """
+    return 1 / (as_positive("ridge", ridge) * as_positive("pool_size", pool_size))
+
+
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """Samples to label, and how they were chosen.
+
+    indices: distinct and increasing, shape [n]. weights: of the chosen, 1 or 1/pi, shape [n].
+    inclusion_probabilities, scores: of the whole pool, shape [N].
+    """
+
+    indices: Indices
+    inclusion_probabilities: Array
+    weights: Array
+    scores: Array
+
+
+class SelectionParameters:
+    """Fields of ``selection`` as parameters of their own: selection__alpha and the like."""
+
+    selection: Any
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name; with ``deep`` those of nested estimators and the selection too."""
+        parameters: dict[str, Any] = super().get_params(deep)  # type: ignore[misc]
+        selection = parameters["selection"]
+        if deep and is_dataclass(selection):
+            for field in fields(selection):
+                parameters[PREFIX + field.name] = getattr(selection, field.name)
+        return parameters
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Set parameters; a name of a rule becomes the rule where one of its fields is set."""
+        changes = {k: parameters.pop(k) for k in list(parameters) if k.startswith(PREFIX)}
+        super().set_params(**parameters)  # type: ignore[misc]
+        if changes:
+            changes = {name.removeprefix(PREFIX): value for name, value in changes.items()}
+            self.selection = vary(as_selection(self.selection), **changes)
+        return self
+
+
+class SubsetSelector(SelectionParameters, BaseEstimator):  # type: ignore[misc]
+    """Train a surrogate on a few labels; let its scores choose what else to label.
+
+    surrogate: a classifier with decision_function or predict_proba; None is LogisticRegression with
+        C = 1/(ridge N), N the number of labelled samples.
+    selection: a rule (RandomSelection, PowerSelection, TopSelection, InfluenceSelection, ...) or a
+        name in ``NAMED``; its fields are parameters too, as in ``set_params(selection__alpha=1)``.
+    ridge: > 0, of the default surrogate. sampling: "fixed" keeps the budget exactly, "poisson"
+        draws every sample independently, as the theory does; with the same probabilities.
+    random_state: None, a seed or a generator.
+
+    With two classes the score of a sample is the surrogate's logit; with more it is the distance of
+    its largest to its second logit, which is the logit's size if there are two.
+    Wrong parameters raise ValueError in ``fit`` and ``select``.
+
+    >>> x = np.random.default_rng(0).normal(size=(120, 2))
+    >>> selector = SubsetSelector(selection="top-hard").fit(x[:20], x[:20, 0] > 0)
+    >>> chosen = selector.select(x[20:], n=10)
+    >>> chosen.indices.size, bool(abs(chosen.scores[chosen.indices]).max() < 1)
+    (10, True)
+    """
+
+    def __init__(
+        self,
+        surrogate: Any = None,
+        selection: str | AnySelection = "hard",
+        *,
+        ridge: float = 0.01,
+        sampling: Sampling = "fixed",
+        random_state: Any = None,
+    ) -> None:
+        self.surrogate = surrogate
+        self.selection = selection
+        self.ridge = ridge
+        self.sampling = sampling
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Train the surrogate on labelled samples, shapes [n, p] and [n]."""
+        rule = as_selection(self.selection)
+        if isinstance(rule, VectorRule) and rule.needs_labels:
+            raise PoolError(f"{rule!r} needs the labels of the pool: set with_labels=False")
+        X, y = validate_data(self, X, y, accept_sparse="csr")  # noqa: N806
+        check_classification_targets(y)
+        if len(np.unique(y)) < 2:
+            raise PoolError("the labelled samples are of one class only: label some of another")
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        surrogate = self.surrogate
+        if surrogate is None:
+            c = ridge_as_c(self.ridge, float(weights.sum()))
+            surrogate = LogisticRegression(C=c, max_iter=1000)
+        weighted = {} if sample_weight is None else {"sample_weight": weights}
+        self.surrogate_ = clone(surrogate).fit(X, y, **weighted)
+        self.classes_ = self.surrogate_.classes_
+        return self
+
+    def select(
+        self,
+        X: Any,  # noqa: N803
+        fraction: float | None = None,
+        n: int | None = None,
+    ) -> Subset:
+        """Choose samples of an unlabelled pool, shape [N, p].
+
+        fraction, in (0, 1], or n, a number of samples, replace the fraction of the selection.
+        Stores sample_indices_, sample_weight_, inclusion_probabilities_ and n_pool_ too.
+        Raises ValueError on more samples than the pool, or the selection, has to give.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, accept_sparse="csr")  # noqa: N806
+        size = X.shape[0]
+        rule = as_selection(self.selection)
+        if fraction is not None and n is not None:
+            raise PoolError("give either fraction or n, not both")
+        if n is not None:
+            if as_count("n", n) > size:
+                raise PoolError(f"{n} samples are asked for and the pool has {size}: ask for less")
+            fraction = n / size
+        if fraction is not None:
+            rule = vary(rule, fraction=as_fraction("fraction", fraction))
+        if isinstance(rule, VectorRule):
+            X = dense(X)  # noqa: N806
+        scores = scores_of(self.surrogate_, X)
+        probabilities = inclusion_probabilities(rule, X, scores)
+        if n is not None and np.count_nonzero(probabilities) < n:
+            few = np.count_nonzero(probabilities)
+            raise PoolError(f"{n} samples are asked for and the selection admits only {few}")
+        generator = as_generator(self.random_state)
+        chosen = draw_indices(probabilities, self.sampling, generator)
+        weights = 1 / probabilities[chosen] if rule.reweight else np.ones(chosen.size)
+        self.sample_indices_, self.sample_weight_ = chosen, weights
+        self.inclusion_probabilities_, self.n_pool_ = probabilities, size
+        return Subset(chosen, probabilities, weights, scores)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.sparse = True
+        return tags
+
+
+def scores_of(classifier: Any, X: Any) -> Array:  # noqa: N803
+    """Logits of a fitted classifier, shape [N]; of several classes the largest minus the second."""
+    if hasattr(classifier, "decision_function"):
+        outputs = np.asarray(classifier.decision_function(X), dtype=np.float64)
+    elif hasattr(classifier, "predict_proba"):
+        probabilities = np.asarray(classifier.predict_proba(X), dtype=np.float64)
+        outputs = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY))
+    else:
+        name = type(classifier).__name__
+        raise PoolError(f"{name} has neither decision_function nor predict_proba: take another")
+    if outputs.ndim == 1:
+        return outputs
+    if outputs.shape[1] == 2:
+        return np.asarray(outputs[:, 1] - outputs[:, 0])
+    ordered = np.sort(outputs, axis=1)
+    return np.asarray(ordered[:, -1] - ordered[:, -2])
+
+
+def dense(X: Any) -> NDArray[Any]:  # noqa: N803
+    """A sparse matrix as an array."""
+    return np.asarray(X.toarray() if hasattr(X, "toarray") else X)
+
+
+def takes_weights(estimator: Any) -> bool:
+    return bool(has_fit_parameter(estimator, "sample_weight"))
