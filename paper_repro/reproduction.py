@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from paper_repro.claims import Claim
-from theory import Problem, RandomSelection
+from theory import FixedFraction, Problem, RandomSelection
 
 
 class Size(NamedTuple):
@@ -35,7 +35,7 @@ class Grid:
 
 def _canonical(problem: Problem) -> Problem:
     """The problem, or the same with random selection where it selects the full sample."""
-    full = getattr(problem.selection, "fraction", 0) == 1
+    full = isinstance(problem.selection, FixedFraction) and problem.selection.fraction == 1
     return problem.replace({"selection": RandomSelection(1.0)}) if full else problem
 
 

@@ -38,8 +38,8 @@ from theory import (
     predict,
     predict_all,
 )
+from theory.kinds import Selection
 from theory.prediction import score_of
-from theory.selection import Selection
 from theory.sweep import grid
 
 AXES = {"ridge": RIDGES, "selection.alpha": ALPHAS, "selection.fraction": FRACTIONS}

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.features import Features
 from theory.losses import Loss
 from theory.nodes import Integrand, Nodes, Panels
 from theory.noise import NoiseResolution, OrderParameters, UnresolvableError
@@ -66,6 +67,10 @@ class Status(Enum):
     EMPTY_SELECTION = (
         "the selection keeps no sample of this data; widen its band or raise its fraction"
     )
+    NO_THEORY = (
+        "the selection has no theory, as it does not decide by the score alone (has_theory is"
+        " False); simulate the problem instead, with simulate.estimate"
+    )
     NO_SURROGATE = (
         "the surrogate's own equations have no finite solution; train it with a ridge > 0 or on"
         " more samples per dimension"
@@ -78,6 +83,11 @@ class Case(NamedTuple):
     integrand: Integrand
     setting: Setting
     loss: Loss
+
+    @property
+    def features(self) -> Features:
+        """The explicit features."""
+        return self.integrand.geometry.features
 
 
 class Solution(NamedTuple):
@@ -303,7 +313,7 @@ def solve(
     status = Status.CONVERGED
     if not solved(case, at):
         status = Status.NOT_CONVERGED
-    elif case.setting.penalty[-1] == 0 and at.moments.curvature_matrix[-2, -2] < FLAT:
+    elif flat_intercept(case, at.moments):
         status = Status.FLAT_INTERCEPT
     elif not max(errors) < UNRESOLVED:
         status = Status.NOT_RESOLVED
@@ -381,7 +391,7 @@ def _finish(
 
 def one_class(case: Case, nodes: Nodes) -> bool:
     """Whether an intercept is fitted to selected samples of (numerically) one class."""
-    if not np.any(case.setting.penalty == 0) or case.setting.ridge == 0:
+    if not case.features.has_intercept or case.setting.ridge == 0:
         return False
     share = float(nodes.weight @ nodes.positive_shares(case.integrand.curves))
     total = float(nodes.weight.sum())
@@ -394,10 +404,19 @@ def is_constant(case: Case, at: Evaluated | None) -> bool:
     With a corner, the majority's slopes can balance the minority's exactly; then nothing is gained
     by any other coefficient, and alpha_perp = 0 is the minimum, not a root of the equations.
     """
-    if at is None or case.loss.smooth or case.setting.penalty[-1] > 0:
+    if at is None or case.loss.smooth or not case.features.has_intercept:
         return False
     shrinking = at.u[-2] < COLLAPSED or (at.u[-2] < SHRUNK and at.step[-2] < -0.01)
-    return shrinking and bool(np.max(np.abs(at.u[:-3])) < 1e-3)
+    slopes = np.delete(unpack(at.u).coefficients, case.features.position("intercept"))
+    return shrinking and bool(np.max(np.abs(slopes)) < 1e-3)
+
+
+def flat_intercept(case: Case, m: Moments) -> bool:
+    """Whether the loss does not depend on the intercept."""
+    if not case.features.has_intercept:
+        return False
+    b = case.features.position("intercept")
+    return bool(m.curvature_matrix[b, b] < FLAT)
 
 
 def _failed(fraction: float, status: Status) -> Solution:
