@@ -1,6 +1,8 @@
 """Sweeps declared in a TOML file: a problem, the axes that vary it, and the simulation's size."""
 
 import dataclasses
+import importlib
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,8 +26,9 @@ KINDS = {
     name: kind
     for name in theory.__all__
     if dataclasses.is_dataclass(kind := getattr(theory, name)) and isinstance(kind, type)
+    if name not in ("Prediction", "Rule", "ScoreLaw", "Training")
 }
-"""What a table with a ``kind`` may describe."""
+"""What a table with a ``kind`` may describe, beside the dataclasses of other modules."""
 
 NAMED = {"F1": theory.F1, "F2": theory.F2}
 
@@ -70,7 +73,8 @@ def read_sweep(path: Path) -> SweepFile:
     Tables: ``problem`` (with ``problem.data`` and so on, each naming its ``kind``), ``axes`` (lists
     of values by dotted field name; "a, b" takes lists of pairs) and ``simulation`` (dimensions,
     data_sets, seed, test_samples; without it only the theory is computed). Beside them ``title``,
-    and ``theory = false`` to leave the theory out.
+    and ``theory = false`` to leave the theory out. A kind of one's own is named "module:Name";
+    reading the sweep imports the module, which may lie beside the file.
     Raises ValueError, naming the entry and what is allowed, and OSError for an unreadable file.
     """
     try:
@@ -79,9 +83,10 @@ def read_sweep(path: Path) -> SweepFile:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidFieldError("file", str(path), f"TOML ({error})") from None
     _known(content, ("title", "problem", "axes", "simulation", "theory"), "")
-    problem = _build({"kind": "Problem", **_table(content, "problem")}, "problem")
+    folder = path.parent.resolve()
+    problem = _build({"kind": "Problem", **_table(content, "problem")}, "problem", folder)
     axes = {
-        _axis(name): [_build(value, f"axes.{name}") for value in _values(name, values)]
+        _axis(name): [_build(value, f"axes.{name}", folder) for value in _values(name, values)]
         for name, values in _table(content, "axes", needed=False).items()
     }
     problems = grid(problem, axes)
@@ -129,23 +134,41 @@ def _values(name: str, values: Any) -> list[Any]:
     return values
 
 
-def _build(value: Any, path: str) -> Any:
+def _build(value: Any, path: str, folder: Path) -> Any:
     """A described object; lists become tuples, and the names of links links."""
     if isinstance(value, list):
-        return tuple(_build(item, path) for item in value)
+        return tuple(_build(item, path, folder) for item in value)
     if isinstance(value, str):
         return NAMED.get(value, value)
     if not isinstance(value, dict):
         return value
     fields = dict(value)
     name = fields.pop("kind", None)
-    if not isinstance(name, str) or name not in KINDS:
-        raise InvalidFieldError(f"{path}.kind", name, near_names(str(name), sorted(KINDS)))
-    kind = KINDS[name]
-    known = dataclasses.fields(kind)
+    kind = _kind(name, f"{path}.kind", folder)
+    known = [f for f in dataclasses.fields(kind) if f.init]
     _known(fields, tuple(f.name for f in known), f"{path}.")
     for f in known:
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if required and f.name not in fields:
             raise InvalidFieldError(f"{path}.{f.name}", "nothing", f"given: {name} needs it")
-    return kind(**{key: _build(item, f"{path}.{key}") for key, item in fields.items()})
+    return kind(**{key: _build(item, f"{path}.{key}", folder) for key, item in fields.items()})
+
+
+def _kind(name: Any, path: str, folder: Path) -> type[Any]:
+    """The class of a kind: one of KINDS, or a dataclass of any module as "module:Name"."""
+    if isinstance(name, str) and name in KINDS:
+        return KINDS[name]
+    module_name, colon, class_name = str(name).partition(":")
+    if not colon:
+        allowed = f'{near_names(str(name), sorted(KINDS))}, or "module:Name"'
+        raise InvalidFieldError(path, name, allowed)
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))  # for good: workers, which inherit it, import the module too
+    try:
+        kind = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        allowed = f'the "module:Name" of a dataclass that can be imported ({error})'
+        raise InvalidFieldError(path, name, allowed) from None
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise InvalidFieldError(path, name, 'the "module:Name" of a dataclass')
+    return kind

@@ -67,6 +67,10 @@ class Status(Enum):
     EMPTY_SELECTION = (
         "the selection keeps no sample of this data; widen its band or raise its fraction"
     )
+    UNFAITHFUL_RULE = (
+        "the selection's rule does not keep its fraction, or has jumps or corners that it does not"
+        " name: name in Rule.kinks every score at which the probability or its slope jumps"
+    )
     NO_THEORY = (
         "the selection has no theory, as it does not decide by the score alone (has_theory is"
         " False); simulate the problem instead, with simulate.estimate"
@@ -150,6 +154,10 @@ FARTHEST = 10.0
 
 UNRESOLVED = 1e-3
 """An error estimate above this is no answer."""
+
+UNFAITHFUL, FRACTION_ROUNDING = 1e-6, 1e-11
+"""Relative error of the selected fraction above which a rule is refused, and below which the error
+is rounding."""
 
 LADDER_TOP, LADDER_BOTTOM, LADDER_STEP = 100.0, 0.05, math.log(5)
 """The ridge and N/p where ladders start, and the largest step of their logarithms."""
@@ -307,7 +315,7 @@ def solve(
     finished = _finish(case, panels, coarse, found, quadrature, outcomes)
     if finished is None:
         return _failed(fraction, Status.NOT_RESOLVED), None
-    at, fraction, answers, errors = finished
+    at, fraction, answers, errors, of_rule = finished
     x = unpack(at.u)
     residual = residual_of(case, at)
     status = Status.CONVERGED
@@ -315,6 +323,8 @@ def solve(
         status = Status.NOT_CONVERGED
     elif flat_intercept(case, at.moments):
         status = Status.FLAT_INTERCEPT
+    elif not of_rule < UNFAITHFUL:
+        status = Status.UNFAITHFUL_RULE
     elif not max(errors) < UNRESOLVED:
         status = Status.NOT_RESOLVED
     return Solution(x, fraction, residual, answers, errors, status), at.u
@@ -351,8 +361,9 @@ def _finish(
     found: Evaluated,
     quadrature: Quadrature,
     outcomes: Outcomes,
-) -> tuple[Evaluated, float, tuple[float, ...], tuple[float, ...]] | None:
-    """From a solution on the coarse rule: that of the asked rule, E[pi], outcomes, their errors.
+) -> tuple[Evaluated, float, tuple[float, ...], tuple[float, ...], float] | None:
+    """From a solution on the coarse rule: that of the asked rule, E[pi], outcomes, their errors,
+    and the part of these that is the selection rule's.
 
     The answer is the point where Newton's last step on the asked rule lands. A finer rule judges
     it: its equations give the residual, and one more Newton step its own answer. Where that differs
@@ -372,21 +383,34 @@ def _finish(
             return None
         here = outcomes(unpack(judged.u), fine.order)
         there = outcomes(unpack(landing(case, judged)), check.order)
+        of_rule = rule_error(case, fine.nodes, check.nodes)
         errors = tuple(
-            SAFETY * abs(a - b) + ROUNDING * max(1.0, abs(a))
+            SAFETY * abs(a - b) + ROUNDING * max(1.0, abs(a)) + of_rule
             for a, b in zip(here, there, strict=True)
         )
         reached = max(errors) <= quadrature.tolerance and at.size < SOLVED
         if reached or smoothness < FINEST * quadrature.smoothness:
             if not solved(case, judged):  # the asked rule's own equations are
                 judged = evaluate(case, fine, judged.u) or at
-            return judged, float(fine.nodes.weight.sum()), here, errors
+            return judged, float(fine.nodes.weight.sum()), here, errors, of_rule
         smoothness /= 100
         coarse = make_rule(case, panels, quadrature, COARSE_ORDER, COARSE_STEP)
         again = evaluate(case, coarse, judged.u)
         if again is None:
             return None
         found = newton(case, coarse, again, NEAR)
+
+
+def rule_error(case: Case, fine: Nodes, check: Nodes) -> float:
+    """Relative error of E[pi]: between two rules, and from the fraction that the selection states.
+
+    Unnamed kinks of pi show here; a fit moves by about as much, relative to its own size.
+    """
+    found, other = float(check.weight.sum()), float(fine.weight.sum())
+    error = SAFETY * abs(found - other)
+    if case.integrand.fraction is not None:
+        error += abs(found - case.integrand.fraction)
+    return error / found if error > FRACTION_ROUNDING * found else 0.0
 
 
 def one_class(case: Case, nodes: Nodes) -> bool:
