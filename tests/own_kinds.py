@@ -79,10 +79,7 @@ class Cohorts:
 
     @property
     def label_curves(self) -> tuple[LabelCurve, ...]:
-        return tuple(
-            LabelCurve(lambda h, w=w: ndtr(h / w), (0.0,), (w,), Steps(0.0, (1.0,), (0.0,), (w,)))
-            for w in self.widths
-        )
+        return tuple(_probit_curve(width) for width in self.widths)
 
     @property
     def true_score(self) -> None:
@@ -95,6 +92,11 @@ class Cohorts:
         ]
         shares = [d * ndtr(h / w) for d, w in zip(density, self.widths, strict=True)]
         return np.asarray(sum(shares) / sum(density))
+
+
+def _probit_curve(width: float) -> LabelCurve:
+    steps = Steps(0.0, (1.0,), (0.0,), (width,))
+    return LabelCurve(lambda h: np.asarray(ndtr(h / width)), (0.0,), (width,), steps)
 
 
 @dataclass(frozen=True)
