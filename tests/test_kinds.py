@@ -295,7 +295,7 @@ def test_a_wrong_proximal_map_is_refused_at_the_first_solve() -> None:
 
 
 def test_a_rule_with_unnamed_kinks_does_not_converge() -> None:
-    """Its constant is off, so that it keeps 0.8001 in place of 0.8."""
+    """Its constant is off, so that it keeps 0.805 in place of 0.8."""
     problem = with_selection(Unnamed(0.8))
     (prediction,) = predict_all([problem])
     assert 1e-6 < abs(prediction.fraction - 0.8) < 0.01

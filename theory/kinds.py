@@ -22,7 +22,6 @@ the same as a sum of probit steps; `Training`, what a surrogate is trained on.
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -207,7 +206,6 @@ def as_kind(name: str, value: Any, kind: type[Any], such_as: str) -> Any:
     return value
 
 
-@lru_cache(maxsize=16)
 def members(kind: type[Any]) -> tuple[str, ...]:
     """Names that a kind asks for, those of its bases first."""
     own = [c for c in reversed(kind.__mro__) if c.__module__ == kind.__module__]
