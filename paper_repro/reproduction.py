@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 
 from paper_repro.claims import Claim
 from simulate.experiment import Experiment, Size
-from theory import Problem, RandomSelection
+from theory import FixedFraction, Problem, RandomSelection
 from theory.axes import coordinate
 
 
 def _canonical(problem: Problem) -> Problem:
     """The problem, or the same with random selection where it selects the full sample."""
-    full = getattr(problem.selection, "fraction", 0) == 1
+    full = isinstance(problem.selection, FixedFraction) and problem.selection.fraction == 1
     return problem.replace({"selection": RandomSelection(1.0)}) if full else problem
 
 

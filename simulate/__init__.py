@@ -1,6 +1,7 @@
 """Finite-sample simulation of learning from a selected subset."""
 
 from simulate.compare import Agreement, compare
+from simulate.kind_check import KindError, check_kind
 from simulate.monte_carlo import Estimate, Mean, estimate, estimate_all
 from simulate.running.plan import Plan
 from simulate.running.run import run
@@ -10,9 +11,11 @@ from simulate.running.workers import cluster, process_pool
 __all__ = [
     "Agreement",
     "Estimate",
+    "KindError",
     "Mean",
     "Plan",
     "StoreError",
+    "check_kind",
     "cluster",
     "compare",
     "estimate",

@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.data import DataModel
+from theory.kinds import DataModel
 
 Array = NDArray[np.float64]
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.selection import Selection
+from theory.kinds import Selection
 
 Array = NDArray[np.float64]
 

@@ -7,10 +7,8 @@ from numpy.typing import NDArray
 
 from simulate.fitting.fit import fit
 from simulate.sample import draw_features, labels_from
-from theory.losses import LogisticLoss
-from theory.prediction import score_of
 from theory.problem import Problem
-from theory.surrogate import TrainedSurrogate
+from theory.score import Score
 
 Array = NDArray[np.float64]
 
@@ -43,24 +41,22 @@ def draw_surrogate(
 
     A given error direction is, without loss of generality, the second coordinate axis.
     """
-    surrogate = problem.surrogate
-    if not isinstance(surrogate, TrainedSurrogate):
-        score = score_of(problem)
+    source = problem.surrogate.source(problem.data)
+    if isinstance(source, Score):
         direction = np.zeros(dimension)
         direction[1] = 1.0
-        return LinearSurrogate(score.beta_0, score.beta_s, score.intercept, direction)
-    data = surrogate.data or problem.data
-    size = max(1, round(surrogate.samples_per_dimension * dimension))
-    features = draw_features(data, size, dimension, generator)
-    labels = labels_from(data, features[:, 0].astype(np.float64), generator.random(size))
+        return LinearSurrogate(source.beta_0, source.beta_s, source.intercept, direction)
+    size = max(1, round(source.samples_per_dimension * dimension))
+    features = draw_features(source.data, size, dimension, generator)
+    labels = labels_from(source.data, features[:, 0].astype(np.float64), generator.random(size))
     trained = fit(
         features,
         labels,
         np.ones((size, 1)),
         size,
-        np.array([surrogate.ridge]),
-        LogisticLoss(),
-        surrogate.fit_intercept,
+        np.array([source.ridge]),
+        source.loss,
+        source.fit_intercept,
     )
     rest = trained.coefficients[:, 0].copy()
     beta_0, rest[0] = float(rest[0]), 0.0

@@ -4,6 +4,8 @@ A sweep is a problem, the axes that vary it, and the simulation's size; together
 """
 
 import dataclasses
+import importlib
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,8 +23,9 @@ KINDS = {
     name: kind
     for name in theory.__all__
     if dataclasses.is_dataclass(kind := getattr(theory, name)) and isinstance(kind, type)
+    if name not in ("Prediction", "Rule", "ScoreLaw", "Training")
 }
-"""What a table with a ``kind`` may describe."""
+"""What a table with a ``kind`` may describe, beside the dataclasses of other modules."""
 
 NAMED = {"F1": theory.F1, "F2": theory.F2}
 
@@ -33,12 +36,13 @@ def read_problem(path: Path, changes: Sequence[str] = ()) -> Problem:
     The values of changes are written as in the file. Raises ValueError, naming the entry and what
     is allowed, and OSError for an unreadable file.
     """
-    problem = _problem(_content(path)[0])
+    folder = path.parent.resolve()
+    problem = _problem(_content(path)[0], folder)
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals:
             raise InvalidFieldError("--set", change, "NAME=VALUE, such as ridge=0.1")
-        problem = problem.replace({name.strip(): _value(name.strip(), text.strip())})
+        problem = problem.replace({name.strip(): _value(name.strip(), text.strip(), folder)})
     return problem
 
 
@@ -48,13 +52,15 @@ def read_sweep(path: Path) -> Experiment:
     Tables: ``problem`` (with ``problem.data`` and so on, each naming its ``kind``), ``axes`` (lists
     of values by dotted field name, quoted or not; "a, b" takes lists of pairs) and ``simulation``
     (dimensions, data_sets, seed, test_samples; without it only the theory is computed). Beside them
-    ``title``, and ``theory = false`` to leave the theory out.
+    ``title``, and ``theory = false`` to leave the theory out. A kind of one's own is named
+    "module:Name"; reading the sweep imports the module, which may lie beside the file.
     Raises ValueError, naming the entry and what is allowed, and OSError for an unreadable file.
     """
     content, text = _content(path)
     _known(content, ("title", "problem", "axes", "simulation", "theory"), "")
-    problem = _problem(content)
-    axes = read_axes(_axes(_table(content, "axes", needed=False)))
+    folder = path.parent.resolve()
+    problem = _problem(content, folder)
+    axes = read_axes(_axes(_table(content, "axes", needed=False), folder))
     problems, coordinates = grid(problem, axes), frame(axes)
     sizes: list[Size | None] = [None] * len(problems)
     seed, test_samples = 0, None
@@ -89,32 +95,32 @@ def _content(path: Path) -> tuple[dict[str, Any], str]:
         raise InvalidFieldError("file", str(path), f"TOML ({error})") from None
 
 
-def _problem(content: Mapping[str, Any]) -> Problem:
-    problem: Problem = _build({"kind": "Problem", **_table(content, "problem")}, "problem")
+def _problem(content: Mapping[str, Any], folder: Path) -> Problem:
+    problem: Problem = _build({"kind": "Problem", **_table(content, "problem")}, "problem", folder)
     return problem
 
 
-def _value(name: str, text: str) -> Any:
+def _value(name: str, text: str, folder: Path) -> Any:
     """A value as it is written in TOML; a name of a link, or of a kind without fields, as it is."""
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    return _build(value, name)
+    return _build(value, name, folder)
 
 
-def _axes(table: Mapping[str, Any], path: str = "") -> Axes:
+def _axes(table: Mapping[str, Any], folder: Path, path: str = "") -> Axes:
     """Values by field name; unquoted dotted names, which TOML reads as tables, are joined."""
     axes: dict[Any, Any] = {}
     for name, values in table.items():
         if isinstance(values, dict):
-            axes |= _axes(values, f"{path}{name}.")
+            axes |= _axes(values, folder, f"{path}{name}.")
             continue
         names = tuple(part.strip() for part in (path + name).split(","))
         if not isinstance(values, list):
             raise InvalidFieldError(f"axes.{path}{name}", values, "a list of one or more values")
         axes[names if len(names) > 1 else names[0]] = [
-            _build(value, f"axes.{path}{name}") for value in values
+            _build(value, f"axes.{path}{name}", folder) for value in values
         ]
     return axes
 
@@ -146,26 +152,24 @@ def _known(table: Mapping[str, Any], names: tuple[str, ...], path: str) -> None:
             raise InvalidFieldError("entry", path + name, near_names(name, names))
 
 
-def _build(value: Any, path: str) -> Any:
+def _build(value: Any, path: str, folder: Path) -> Any:
     """A described object; lists become tuples, and the names of links links."""
     if isinstance(value, list):
-        return tuple(_build(item, path) for item in value)
+        return tuple(_build(item, path, folder) for item in value)
     if isinstance(value, str):
         return _named(value)
     if not isinstance(value, dict):
         return value
     fields = dict(value)
     name = fields.pop("kind", None)
-    if not isinstance(name, str) or name not in KINDS:
-        raise InvalidFieldError(f"{path}.kind", name, near_names(str(name), sorted(KINDS)))
-    kind = KINDS[name]
-    known = dataclasses.fields(kind)
+    kind = _kind(name, f"{path}.kind", folder)
+    known = [f for f in dataclasses.fields(kind) if f.init]
     _known(fields, tuple(f.name for f in known), f"{path}.")
     for f in known:
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if required and f.name not in fields:
             raise InvalidFieldError(f"{path}.{f.name}", "nothing", f"given: {name} needs it")
-    return kind(**{key: _build(item, f"{path}.{key}") for key, item in fields.items()})
+    return kind(**{key: _build(item, f"{path}.{key}", folder) for key, item in fields.items()})
 
 
 def _named(text: str) -> Any:
@@ -181,3 +185,23 @@ def _named(text: str) -> Any:
     ):
         raise InvalidFieldError("entry", text, f'a table: {{kind = "{kind.__name__}", ...}}')
     return kind()
+
+
+def _kind(name: Any, path: str, folder: Path) -> type[Any]:
+    """The class of a kind: one of KINDS, or a dataclass of any module as "module:Name"."""
+    if isinstance(name, str) and name in KINDS:
+        return KINDS[name]
+    module_name, colon, class_name = str(name).partition(":")
+    if not colon:
+        allowed = f'{near_names(str(name), sorted(KINDS))}, or "module:Name"'
+        raise InvalidFieldError(path, name, allowed)
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))  # for good: workers, which inherit it, import the module too
+    try:
+        kind = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        allowed = f'the "module:Name" of a dataclass that can be imported ({error})'
+        raise InvalidFieldError(path, name, allowed) from None
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise InvalidFieldError(path, name, 'the "module:Name" of a dataclass')
+    return kind

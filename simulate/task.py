@@ -16,6 +16,7 @@ from simulate.fitting.fit import fit
 from simulate.sample import Sample, draw_test_outputs, stream
 from simulate.subset import draw_weights
 from simulate.surrogate import LinearSurrogate, draw_surrogate
+from theory.kinds import FixedFraction
 from theory.metrics import log_loss, misclassification
 from theory.problem import Problem
 from theory.quantities import MEASURED
@@ -111,12 +112,16 @@ def _batches(task: Task, samples: int) -> Iterator[list[int]]:
     spare = max(LEAST_BATCH_BYTES, samples * task.dimension * 2)
     most = max(1, spare // (FIT_BYTES * (samples + task.dimension)))
 
-    def group(i: int) -> str:
-        problem = task.problems[i]
-        return repr((problem.data, problem.loss, problem.fit_intercept))
+    seen: dict[object, int] = {}
 
-    def order(i: int) -> tuple[str, float]:
-        return group(i), float(getattr(task.problems[i].selection, "fraction", 1.0))
+    def group(i: int) -> tuple[str, int]:
+        problem = task.problems[i]
+        alike = problem.data, problem.loss, problem.fit_intercept
+        return repr(alike), seen.setdefault(alike, len(seen))
+
+    def order(i: int) -> tuple[tuple[str, int], float]:
+        selection = task.problems[i].selection
+        return group(i), selection.fraction if isinstance(selection, FixedFraction) else 1.0
 
     for _, alike in itertools.groupby(sorted(range(len(task.problems)), key=order), key=group):
         numbers = np.array(list(alike))

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import ndtr
 
 from theory import F2, HingeLoss, LogisticLink, LogisticLoss, ProbitLink, SingleIndex, StepLink
-from theory.data import Link
+from theory.kinds import Link
 from theory.losses import Loss
 from theory.nodes import Nodes
 from theory.noise import NoiseResolution, OrderParameters, noise_rule

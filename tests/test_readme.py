@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/adding-a-loss.md", "docs/running.md", "docs/your-own-pool.md"]
+PAGES = ["README.md", "docs/own-kinds.md", "docs/running.md", "docs/your-own-pool.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)

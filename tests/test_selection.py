@@ -9,7 +9,7 @@ from scipy.special import expit
 from simulate.sample import stream
 from simulate.subset import draw_weights
 from theory import PowerSelection, RandomSelection, TopSelection
-from theory.selection import ScoreLaw
+from theory.score import ScoreLaw
 
 LAW = ScoreLaw((0.0,), (1.0,), 5.0)
 SCORES = 5.0 * stream(0, "features").standard_normal(200_000)

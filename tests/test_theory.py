@@ -39,8 +39,8 @@ from theory import (
     predict_all,
 )
 from theory.axes import grid, read_axes
+from theory.kinds import Selection
 from theory.prediction import score_of
-from theory.selection import Selection
 
 AXES = {"ridge": RIDGES, "selection.alpha": ALPHAS, "selection.fraction": FRACTIONS}
 FIGURE_2 = [

@@ -12,10 +12,20 @@ from theory.data import (
     SingleIndex,
     StepLink,
 )
+from theory.kinds import (
+    DataModel,
+    FixedFraction,
+    Link,
+    Selection,
+    Surrogate,
+    Training,
+)
+from theory.labels import LabelCurve, Steps
 from theory.losses import HingeLoss, LogisticLoss, Loss, SmoothedHingeLoss, SquaredLoss
 from theory.prediction import ConvergenceError, Prediction, predict, predict_all
 from theory.problem import Problem
 from theory.quadrature import Quadrature
+from theory.score import Rule, Score, ScoreLaw
 from theory.selection import (
     BandSelection,
     PowerSelection,
@@ -33,11 +43,15 @@ __all__ = [
     "F2",
     "BandSelection",
     "ConvergenceError",
+    "DataModel",
+    "FixedFraction",
     "GaussianClusters",
     "GaussianMixture",
     "GivenSurrogate",
     "HingeLoss",
     "InvalidFieldError",
+    "LabelCurve",
+    "Link",
     "LogisticLink",
     "LogisticLoss",
     "Loss",
@@ -48,14 +62,21 @@ __all__ = [
     "Problem",
     "Quadrature",
     "RandomSelection",
+    "Rule",
+    "Score",
+    "ScoreLaw",
+    "Selection",
     "SingleIndex",
     "SmoothedHingeLoss",
     "SquaredLoss",
     "Status",
     "StepLink",
+    "Steps",
+    "Surrogate",
     "TabulatedSelection",
     "TopSelection",
     "TrainedSurrogate",
+    "Training",
     "predict",
     "predict_all",
     "sweep",

@@ -2,124 +2,25 @@
 
 Features are x = h e_0 + (standard normal directions orthogonal to e_0, independent of (h, y)).
 The law of h is a finite mixture of unit-variance normals; labels y in {-1, +1} follow
-P(y = +1 | x) = f(h). The asymptotic theory needs nothing else of a data model.
+P(y = +1 | x) = f(h). The asymptotic theory needs nothing else of a data model (see `theory.kinds`).
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr, softmax
 
 from theory.checks import InvalidFieldError, as_number, as_numbers, as_positive, set_fields
-from theory.quadrature import Bend
+from theory.kinds import Link, ShiftedLink, SmoothableLink, as_kind
+from theory.labels import LabelCurve, Steps
+from theory.score import Score
 
 Array = NDArray[np.float64]
-
-
-@runtime_checkable
-class Link(Protocol):
-    """Label probability as a function of the index u = <theta_0, x> = s h."""
-
-    @property
-    def jumps(self) -> tuple[float, ...]:
-        """Values of u where the label probability jumps."""
-        ...
-
-    def probability(self, index: Array) -> Array:
-        """P(y = +1 | u), elementwise."""
-        ...
-
-
-class Steps(NamedTuple):
-    """base + sum_j heights[j] Phi((x - centres[j]) / widths[j]), a function of x; widths >= 0."""
-
-    base: float
-    heights: tuple[float, ...]
-    centres: tuple[float, ...]
-    widths: tuple[float, ...]
-
-
-@runtime_checkable
-class SmoothableLink(Link, Protocol):
-    """A link that is a sum of probit steps: its average over a Gaussian has a closed form."""
-
-    def steps(self) -> Steps:
-        """The steps, as a function of the index u."""
-        ...
-
-
-SATURATED = 8.4
-"""|x| beyond which Phi(x) is 0 or 1 to 2e-17."""
-
-SMOOTHING_NODES = 80
-"""Gauss-Hermite nodes that average a label probability without known steps."""
-
-
-class LabelCurve(NamedTuple):
-    """P(y = +1 | h) within one component of the law of h.
-
-    bends, bend_widths: where it changes, and over which width. steps: the same function as a sum
-    of probit steps, or None.
-    """
-
-    probability: Callable[[Array], Array]
-    bends: tuple[float, ...]
-    bend_widths: tuple[float, ...]
-    steps: Steps | None
-
-    def bends_blurred(self, deviation: float = 0.0) -> tuple[Bend, ...]:
-        """Every bend with its width where f is averaged over a Gaussian of this deviation."""
-        return tuple(
-            (centre, math.hypot(width, deviation))
-            for centre, width in zip(self.bends, self.bend_widths, strict=True)
-        )
-
-    def smoothed(self, mean: Array, deviation: float) -> tuple[Array, Array, Array]:
-        """F(m) = E f(m + deviation xi) for xi ~ N(0, 1), and its first two derivatives in m.
-
-        Without deviation F = f, and the derivatives, which nothing asks for, are given as 0.
-        """
-        if deviation == 0:
-            return self.probability(mean), np.zeros(mean.shape), np.zeros(mean.shape)
-        if self.steps is None:
-            return self._smoothed_numerically(mean, deviation)
-        value = np.full(mean.size, self.steps.base)
-        first, second = np.zeros(mean.size), np.zeros(mean.size)
-        for height, centre, width in zip(*self.steps[1:], strict=True):
-            reach = math.hypot(width, deviation)
-            x = (mean.ravel() - centre) / reach
-            value += height * (x > 0)
-            near = np.flatnonzero(np.abs(x) < SATURATED)
-            x = x[near]
-            density = np.exp(-(x**2) / 2)
-            density *= height / (math.sqrt(2 * math.pi) * reach)
-            value[near] += height * np.copysign(ndtr(-np.abs(x)), -x)
-            first[near] += density
-            second[near] -= density * x / reach
-        return value.reshape(mean.shape), first.reshape(mean.shape), second.reshape(mean.shape)
-
-    def _smoothed_numerically(self, mean: Array, deviation: float) -> tuple[Array, Array, Array]:
-        xi, weight = np.polynomial.hermite_e.hermegauss(SMOOTHING_NODES)
-        weight = weight / weight.sum()
-        value, first, second = (np.zeros(mean.shape) for _ in range(3))
-        for x, w in zip(xi, weight, strict=True):
-            f = self.probability(mean + deviation * x)
-            value += w * f
-            first += w * x / deviation * f
-            second += w * (x**2 - 1) / deviation**2 * f
-        return value, first, second
-
-
-def _constant_curve(probability: float) -> LabelCurve:
-    return LabelCurve(
-        lambda h: np.full_like(h, probability), (), (), Steps(probability, (), (), ())
-    )
 
 
 @lru_cache(maxsize=1)
@@ -139,14 +40,6 @@ def _logistic_scales() -> tuple[Array, Array]:
     weights /= weights.sum()
     kept = weights > 1e-16
     return weights[kept], 2 * k[kept]
-
-
-class Score(NamedTuple):
-    """Coefficients of a linear score t = beta_0 h + beta_s G_s + intercept."""
-
-    beta_0: float
-    beta_s: float
-    intercept: float
 
 
 @dataclass(frozen=True)
@@ -260,8 +153,7 @@ class SingleIndex:
     signal_norm: float = 1.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.link, Link):
-            raise InvalidFieldError("data.link", self.link, "LogisticLink, ProbitLink or StepLink")
+        as_kind("data.link", self.link, Link, "LogisticLink, ProbitLink, StepLink")
         set_fields(self, signal_norm=as_positive("data.signal_norm", self.signal_norm))
 
     @property
@@ -286,8 +178,8 @@ class SingleIndex:
 
     @property
     def true_score(self) -> Score:
-        """The true index s h, as a logit where the link is logistic."""
-        offset = self.link.intercept if isinstance(self.link, LogisticLink) else 0.0
+        """The true index s h, with the link's own intercept where it has one."""
+        offset = self.link.intercept if isinstance(self.link, ShiftedLink) else 0.0
         return Score(self.signal_norm, 0.0, offset)
 
     def label_probability(self, h: Array) -> Array:
@@ -355,7 +247,7 @@ class GaussianMixture:
     @property
     def label_curves(self) -> tuple[LabelCurve, ...]:
         """P(y = +1 | class): constant within a class."""
-        return (_constant_curve(1 - self.label_noise), _constant_curve(self.label_noise))
+        return (LabelCurve.constant(1 - self.label_noise), LabelCurve.constant(self.label_noise))
 
     @property
     def true_score(self) -> Score:
@@ -423,7 +315,7 @@ class GaussianClusters:
     def label_curves(self) -> tuple[LabelCurve, ...]:
         """P(y = +1 | cluster): constant within a cluster."""
         return tuple(
-            _constant_curve(float(_with_noise(p, self.label_noise)))
+            LabelCurve.constant(float(_with_noise(p, self.label_noise)))
             for p in self.positive_fractions
         )
 
@@ -437,10 +329,6 @@ class GaussianClusters:
         log_density = -((np.asarray(h)[..., None] - np.asarray(self.centres)) ** 2) / 2
         posterior = softmax(log_density + np.log(self.weights), axis=-1)
         return _with_noise(posterior @ np.asarray(self.positive_fractions), self.label_noise)
-
-
-DataModel = SingleIndex | GaussianMixture | GaussianClusters
-DATA_MODELS = (SingleIndex, GaussianMixture, GaussianClusters)
 
 
 def _as_label_noise(value: float) -> float:

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import ndtr
 
-from theory.data import DataModel
+from theory.kinds import DataModel
 from theory.quadrature import graded_edges, marked_normal_rule
 
 ORDER = 16

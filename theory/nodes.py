@@ -11,16 +11,17 @@ The expectation over xi is a sum over panels with edges wherever pi(t) or f jump
 """
 
 import math
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.data import DataModel, LabelCurve, Score
+from theory.features import Features, H
+from theory.kinds import DataModel, FixedFraction, Training
+from theory.labels import LabelCurve
 from theory.problem import Problem
 from theory.quadrature import Bend, gauss_legendre, panel_edges
-from theory.selection import Rule, ScoreLaw, Selection
+from theory.score import Rule, Score, fitted_rule
 
 Array = NDArray[np.float64]
 
@@ -29,17 +30,14 @@ HEAVIEST = 1e30
 is selected with a probability below 1e-30 adds nothing."""
 
 
-class EmptySelectionError(ValueError):
-    """The rule keeps no sample of this data."""
-
-
 class Geometry(NamedTuple):
-    """The explicit features (h first) and the score, given the component c and xi.
+    """The explicit features and the score, given the component c and xi.
 
     known = offset[c] + slope xi, beside hidden u: shapes [components, d], [d], [d].
     t = score_shift[c] + score_slope xi.
     """
 
+    features: Features
     offset: Array
     slope: Array
     hidden: Array
@@ -73,7 +71,7 @@ class Panels(NamedTuple):
 class Nodes(NamedTuple):
     """Quadrature over the components and xi of a selected sample.
 
-    component: shape [n]. known: shape [n, d], h first. hidden: shape [d].
+    component: shape [n]. known: shape [n, d], in the order of `Features`. hidden: shape [d].
     weight: shape [n], probability of the node and of being selected.
     scale: shape [n, 1], the weight S of a selected sample, 1/pi; or [1, 1], when all have 1.
     """
@@ -87,12 +85,12 @@ class Nodes(NamedTuple):
     @property
     def h(self) -> Array:
         """The known part of h, shape [n]."""
-        return self.known[:, 0]
+        return self.known[:, H]
 
     @property
     def h_hidden(self) -> float:
         """The slope of h in the hidden coordinate."""
-        return float(self.hidden[0])
+        return float(self.hidden[H])
 
     def positive_shares(self, curves: tuple[LabelCurve, ...]) -> Array:
         """P(y = +1) at every node, over the hidden coordinate, shape [n]."""
@@ -103,33 +101,18 @@ class Nodes(NamedTuple):
         return shares
 
 
-def score_law(data: DataModel, score: Score) -> ScoreLaw:
-    """Law of the score t = beta_0 h + beta_s G_s + b_su."""
-    return ScoreLaw(
-        means=tuple(score.beta_0 * m + score.intercept for m in data.means),
-        weights=data.weights,
-        deviation=float(np.hypot(score.beta_0, score.beta_s)),
-    )
-
-
-@lru_cache(maxsize=4096)
-def fitted_rule(data: DataModel, score: Score, selection: Selection) -> Rule:
-    """The selection rule under the law of the score; EmptySelectionError if it keeps nothing."""
-    law = score_law(data, score)
-    rule = selection.law_rule(law)
-    if not rule.expected(law) > 1e-12:
-        raise EmptySelectionError(f"{selection} keeps no sample of this data")
-    return rule
-
-
 class Integrand(NamedTuple):
-    """What the outer integral needs of a problem, whatever its resolution."""
+    """What the outer integral needs of a problem, whatever its resolution.
+
+    weights: of the components. fraction: what the selection says that it keeps, or None.
+    """
 
     geometry: Geometry
     rule: Rule
     curves: tuple[LabelCurve, ...]
     weights: Array
     reweight: bool
+    fraction: float | None
 
     def nodes(self, panels: Panels, order: int) -> Nodes:
         """``order`` Gauss-Legendre nodes in every panel, [panels, order] flattened."""
@@ -178,32 +161,52 @@ class Integrand(NamedTuple):
 
     def _bends_of_labels(self, c: int, curve: LabelCurve) -> list[Bend]:
         """Those of f, averaged over the hidden coordinate."""
-        mean, slope = self.geometry.offset[c, 0], self.geometry.slope[0]
+        mean, slope = self.geometry.offset[c, H], self.geometry.slope[H]
         return [
             ((h - mean) / slope, width / abs(slope))
-            for h, width in curve.bends_blurred(self.geometry.hidden[0])
+            for h, width in curve.bends_blurred(self.geometry.hidden[H])
         ]
 
 
 def integrand(problem: Problem, score: Score) -> Integrand:
     """The outer integral of a problem; raises EmptySelectionError."""
-    data = problem.data
-    rule = fitted_rule(data, score, problem.selection)
-    means = np.array(data.means)
-    zero, one = np.zeros_like(means), np.ones_like(means)
-    if score.beta_s == 0:
-        columns, slope, hidden, score_slope = [means], [1.0], [0.0], score.beta_0
-    else:
-        size = math.hypot(score.beta_0, score.beta_s)
-        along, across = score.beta_0 / size, score.beta_s / size
-        columns, slope, hidden = [means, zero], [along, across], [across, -along]
-        score_slope = size
-    if problem.fit_intercept:
-        columns, slope, hidden = [*columns, one], [*slope, 0.0], [*hidden, 0.0]
-    shift = score.beta_0 * means + score.intercept
-    geometry = Geometry(
-        np.stack(columns, axis=1), np.array(slope), np.array(hidden), shift, score_slope
-    )
+    data, selection = problem.data, problem.selection
+    features = Features(score.beta_s != 0, problem.fit_intercept)
     return Integrand(
-        geometry, rule, data.label_curves, np.array(data.weights), problem.selection.reweight
+        _geometry(data, features, score),
+        fitted_rule(data, score, selection),
+        data.label_curves,
+        np.array(data.weights),
+        selection.reweight,
+        selection.fraction if isinstance(selection, FixedFraction) else None,
+    )
+
+
+def training_integrand(training: Training) -> Integrand:
+    """The outer integral of a training: over h alone, with every sample kept."""
+    data = training.data
+    features = Features(False, training.fit_intercept)
+    return Integrand(
+        _geometry(data, features, Score(beta_0=1.0)),
+        Rule(np.ones_like),
+        data.label_curves,
+        np.array(data.weights),
+        reweight=False,
+        fraction=1.0,
+    )
+
+
+def _geometry(data: DataModel, features: Features, score: Score) -> Geometry:
+    means = np.array(data.means)
+    along, across, score_slope = 1.0, 0.0, score.beta_0
+    if features.has_error_direction:
+        score_slope = math.hypot(score.beta_0, score.beta_s)
+        along, across = score.beta_0 / score_slope, score.beta_s / score_slope
+    return Geometry(
+        features=features,
+        offset=features.stack(h=means, s=0.0, intercept=1.0),
+        slope=features.stack(h=along, s=across, intercept=0.0),
+        hidden=features.stack(h=across, s=-along, intercept=0.0),
+        score_shift=score.beta_0 * means + score.intercept,
+        score_slope=score_slope,
     )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.data import LabelCurve
+from theory.labels import LabelCurve
 from theory.losses import Loss
 from theory.nodes import Nodes
 from theory.quadrature import gauss_legendre

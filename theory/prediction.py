@@ -7,23 +7,22 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from loky import get_reusable_executor
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from theory.data import DataModel, Score
+from theory.kinds import DataModel, Training
+from theory.loss_checks import refuse_wrong_loss
 from theory.metrics import log_loss, misclassification
-from theory.nodes import EmptySelectionError, integrand
+from theory.nodes import Integrand, integrand, training_integrand
 from theory.noise import OrderParameters
 from theory.problem import Problem
 from theory.quadrature import Quadrature
 from theory.saddle import Setting
-from theory.selection import RandomSelection
+from theory.score import EmptySelectionError, Score
 from theory.solver import Case, Status, solve
-from theory.surrogate import GivenSurrogate, TrainedSurrogate
 
 Array = NDArray[np.float64]
 
@@ -77,14 +76,14 @@ class Prediction:
 class ConvergenceError(RuntimeError):
     """A single prediction could not be computed; the message says why and what to try."""
 
-    def __init__(self, problem: Problem, prediction: Prediction) -> None:
+    def __init__(self, problem: Problem | Training, prediction: Prediction) -> None:
         self.problem = problem
         self.prediction = prediction
         super().__init__(
             f"{prediction.status.value} (residual {prediction.residual:.1e} at {problem})"
         )
 
-    def __reduce__(self) -> tuple[type["ConvergenceError"], tuple[Problem, Prediction]]:
+    def __reduce__(self) -> tuple[type["ConvergenceError"], tuple[Problem | Training, Prediction]]:
         return ConvergenceError, (self.problem, self.prediction)
 
 
@@ -92,7 +91,8 @@ def predict(problem: Problem, quadrature: Quadrature | None = None) -> Predictio
     """Solve the equations for one problem.
 
     quadrature: resolution of the integrals and accuracy to reach, by default 1e-8.
-    Raises ConvergenceError, naming a remedy, if the equations could not be solved.
+    Raises ConvergenceError, naming a remedy, if the equations could not be solved, and ValueError
+    for a loss or selection that is not what it says: see `simulate.check_kind`.
     Source: Theorem 4 of the paper (eq. 5.3-5.5).
 
     >>> from theory import F1, PowerSelection, Problem, SingleIndex, predict
@@ -162,6 +162,8 @@ def _predict_chunk(problems: list[Problem], quadrature: Quadrature) -> list[Pred
 def _predict(
     problem: Problem, quadrature: Quadrature, start: Array | None = None
 ) -> tuple[Prediction, Array | None]:
+    if not problem.selection.has_theory:
+        return _unsolved(Status.NO_THEORY), None
     try:
         score = score_of(problem, quadrature)
     except ConvergenceError as error:
@@ -170,13 +172,21 @@ def _predict(
         case = case_of(problem, score)
     except EmptySelectionError:
         return _unsolved(Status.EMPTY_SELECTION, score, fraction=0.0), None
+    return _predict_case(case, problem.data, score, quadrature, start)
+
+
+def _predict_case(
+    case: Case, data: DataModel, score: Score, quadrature: Quadrature, start: Array | None
+) -> tuple[Prediction, Array | None]:
+    """Solve, and test on samples of ``data``; and the packed solution."""
+    features = case.integrand.geometry.features
 
     def outcomes(x: OrderParameters, order: int) -> tuple[float, float]:
-        c = _named(x, problem, score)
+        c = features.read(x.coefficients)
         tau = math.hypot(c.alpha_s, x.alpha_perp)
         return (
-            misclassification(problem.data, c.alpha_0, c.intercept, tau, order + MORE),
-            log_loss(problem.data, c.alpha_0, c.intercept, tau, order + MORE),
+            misclassification(data, c.alpha_0, c.intercept, tau, order + MORE),
+            log_loss(data, c.alpha_0, c.intercept, tau, order + MORE),
         )
 
     with np.errstate(all="ignore"):  # what overflows is judged by its result
@@ -186,7 +196,7 @@ def _predict(
     prediction = Prediction(
         misclassification=solution.outcomes[0],
         log_loss=solution.outcomes[1],
-        **_named(solution.x, problem, score)._asdict(),
+        **features.read(solution.x.coefficients)._asdict(),
         alpha_perp=solution.x.alpha_perp,
         mu=solution.x.mu,
         fraction=solution.fraction,
@@ -208,26 +218,14 @@ def _as_surrogate(status: Status) -> Status:
 
 def case_of(problem: Problem, score: Score) -> Case:
     """What the solver needs of a problem; raises EmptySelectionError if nothing is selected."""
-    outer = integrand(problem, score)
-    penalty = np.full(len(outer.geometry.slope), problem.ridge)
-    if problem.fit_intercept:
-        penalty[-1] = 0.0
-    setting = Setting(penalty, problem.ridge, problem.samples_per_dimension)
-    return Case(outer, setting, problem.loss)
+    return _case(integrand(problem, score), problem)
 
 
-class _Coefficients(NamedTuple):
-    alpha_0: float
-    alpha_s: float
-    intercept: float
-
-
-def _named(x: OrderParameters, problem: Problem, score: Score) -> _Coefficients:
-    return _Coefficients(
-        float(x.coefficients[0]),
-        float(x.coefficients[1]) if score.beta_s else 0.0,
-        float(x.coefficients[-1]) if problem.fit_intercept else 0.0,
-    )
+def _case(outer: Integrand, task: Problem | Training) -> Case:
+    refuse_wrong_loss(task.loss)
+    penalty = outer.geometry.features.penalty(task.ridge)
+    setting = Setting(penalty, task.ridge, task.samples_per_dimension)
+    return Case(outer, setting, task.loss)
 
 
 _UNKNOWN = Score(math.nan, math.nan, math.nan)
@@ -258,33 +256,18 @@ def score_of(problem: Problem, quadrature: Quadrature | None = None) -> Score:
     >>> round(score.beta_0, 2), round(score.beta_s, 2)
     (2.74, 0.93)
     """
-    surrogate = problem.surrogate
-    if isinstance(surrogate, GivenSurrogate):
-        return Score(surrogate.beta_0, surrogate.beta_s, surrogate.intercept)
-    if isinstance(surrogate, TrainedSurrogate):
-        training = _training_problem(surrogate, surrogate.data or problem.data)
-        trained = _trained(training, quadrature or Quadrature())
-        if trained.status is not Status.CONVERGED:
-            raise ConvergenceError(training, trained)
-        return Score(trained.alpha_0, trained.alpha_perp, trained.intercept)
-    if problem.data.true_score is None:
-        raise AssertionError("a Problem refuses a perfect surrogate where there is none")
-    return problem.data.true_score
-
-
-def _training_problem(surrogate: TrainedSurrogate, data: DataModel) -> Problem:
-    return Problem(
-        data=data,
-        selection=RandomSelection(1.0),
-        ridge=surrogate.ridge,
-        samples_per_dimension=surrogate.samples_per_dimension,
-        surrogate=GivenSurrogate(beta_0=1.0),  # nothing is selected
-        fit_intercept=surrogate.fit_intercept,
-    )
+    source = problem.surrogate.source(problem.data)
+    if isinstance(source, Score):
+        return source
+    trained = _trained(source, quadrature or Quadrature())
+    if trained.status is not Status.CONVERGED:
+        raise ConvergenceError(source, trained)
+    return Score(trained.alpha_0, trained.alpha_perp, trained.intercept)
 
 
 @lru_cache(maxsize=256)
-def _trained(training: Problem, quadrature: Quadrature) -> Prediction:
+def _trained(training: Training, quadrature: Quadrature) -> Prediction:
     """Solved once for all problems with this surrogate, also where it fails."""
-    prediction, _ = _predict(training, quadrature)
+    case = _case(training_integrand(training), training)
+    prediction, _ = _predict_case(case, training.data, _UNKNOWN, quadrature, None)
     return prediction

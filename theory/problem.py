@@ -8,16 +8,14 @@ from typing import Any
 from theory.checks import (
     InvalidFieldError,
     as_bool,
-    as_instance,
     as_non_negative,
     as_positive,
     near_names,
     set_fields,
 )
-from theory.data import DATA_MODELS, DataModel
+from theory.kinds import DataModel, Selection, Surrogate, as_kind
 from theory.losses import LogisticLoss, Loss
-from theory.selection import SELECTIONS, Selection
-from theory.surrogate import SURROGATES, PerfectSurrogate, Surrogate
+from theory.surrogate import PerfectSurrogate
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,8 @@ class Problem:
 
     The final model minimises (1/N) sum_i S_i loss(y_i (<theta, x_i> + b)) + (ridge/2) |theta|^2
     over theta (and the intercept b if ``fit_intercept``), with N the size of the *full pool*.
+
+    Its parts may be of anybody's classes, if these are what `theory.kinds` asks for.
 
     data: the law of (x, y).
     surrogate: gives every sample its score.
@@ -56,16 +56,11 @@ class Problem:
     fit_intercept: bool = False
 
     def __post_init__(self) -> None:
-        as_instance("data", self.data, DATA_MODELS)
-        as_instance("surrogate", self.surrogate, SURROGATES)
-        as_instance("selection", self.selection, SELECTIONS)
-        as_instance("loss", self.loss, Loss)
-        if isinstance(self.surrogate, PerfectSurrogate) and self.data.true_score is None:
-            raise InvalidFieldError(
-                "surrogate",
-                self.surrogate,
-                "GivenSurrogate or TrainedSurrogate where the true logit is not linear",
-            )
+        as_kind("data", self.data, DataModel, "SingleIndex, GaussianMixture or GaussianClusters")
+        as_kind("surrogate", self.surrogate, Surrogate, "PerfectSurrogate or TrainedSurrogate")
+        as_kind("selection", self.selection, Selection, "RandomSelection or PowerSelection")
+        as_kind("loss", self.loss, Loss, "LogisticLoss")
+        self.surrogate.source(self.data)  # refuses data that it cannot score
         set_fields(
             self,
             ridge=as_non_negative("ridge", self.ridge),

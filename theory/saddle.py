@@ -35,7 +35,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.data import LabelCurve
+from theory.labels import LabelCurve
 from theory.losses import Loss, response
 from theory.nodes import Nodes
 from theory.noise import NoiseResolution, NoiseRule, OrderParameters, noise_rule

@@ -1,105 +1,37 @@
 """Selection schemes: from a score t to the probability pi(t) of entering the subset.
 
-A scheme is a description. `law_rule` fits its free constant under the law of the score (theory);
-`inclusion_probabilities` fits it on realised scores (simulation). With ``reweight`` a selected
-sample counts with weight S = 1/pi(t) (unbiased), otherwise with S = 1.
+A scheme is a description, derived from `theory.kinds.Selection`. `law_rule` fits its free constant
+under the law of the score (theory); `inclusion_probabilities` fits it on realised scores
+(simulation). With ``reweight`` a selected sample counts with weight S = 1/pi(t) (unbiased),
+otherwise with S = 1.
 """
 
 import math
-from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import ndtr
 
 from theory.checks import (
     InvalidFieldError,
     as_bool,
-    as_fraction,
     as_non_negative,
     as_number,
     as_numbers,
     set_fields,
 )
-from theory.quadrature import NORMAL_RANGE, Bend, graded_edges, marked_normal_rule
+from theory.kinds import FixedFraction, Selection
+from theory.quadrature import Bend
+from theory.score import Rule, ScoreLaw
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ScoreLaw:
-    """Law of the score: a mixture of normals with common standard deviation.
-
-    >>> law = ScoreLaw(means=(0.0,), weights=(1.0,), deviation=2.0)
-    >>> round(law.expect(lambda t: t**2), 12)
-    4.0
-    """
-
-    means: tuple[float, ...]
-    weights: tuple[float, ...]
-    deviation: float
-
-    @property
-    def largest(self) -> float:
-        """A bound on |t| that the law exceeds with negligible probability."""
-        return max(abs(m) for m in self.means) + NORMAL_RANGE * self.deviation
-
-    def expect(self, function: Callable[[Array], Array], kinks: Sequence[float] = ()) -> float:
-        """E of function(t), where the function may jump or bend at ``kinks``."""
-        t, weight = marked_normal_rule(self.means, self.weights, self.deviation, kinks, 16)
-        return float(weight @ function(t))
-
-    def probability_within(self, bound: float) -> float:
-        """P(|t| <= bound)."""
-        means = np.asarray(self.means)
-        upper = ndtr((bound - means) / self.deviation)
-        lower = ndtr((-bound - means) / self.deviation)
-        return float(np.asarray(self.weights) @ (upper - lower))
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A selection scheme with its constant fixed: pi(t), the scores where it or its slope jumps,
-    and those (with a width) where it bends smoothly."""
-
-    probability: Callable[[Array], Array]
-    kinks: tuple[float, ...] = ()
-    bends: tuple[Bend, ...] = ()
-
-    def expected(self, law: ScoreLaw) -> float:
-        """E pi(t)."""
-        return law.expect(self.probability, (*self.kinks, *graded_edges(self.bends)))
-
-
-class Selection(Hashable, Protocol):
-    """What theory and simulation need of a selection scheme."""
-
-    @property
-    def reweight(self) -> bool: ...
-
-    def law_rule(self, law: ScoreLaw) -> Rule:
-        """pi(t), with its constant fitted under the law of the score."""
-        ...
-
-    def inclusion_probabilities(self, scores: Array) -> Array:
-        """pi(t_i), with its constant fitted to the realised scores, shape [N]."""
-        ...
-
-
-def _store_common(selection: "RandomSelection | PowerSelection") -> None:
-    set_fields(
-        selection,
-        fraction=as_fraction("selection.fraction", selection.fraction),
-        reweight=as_bool("selection.reweight", selection.reweight),
-    )
-
-
-@dataclass(frozen=True)
-class RandomSelection:
+class RandomSelection(FixedFraction):
     """pi(t) = fraction, whatever the score.
 
     ``fraction`` lies in (0, 1]. Raises ValueError otherwise.
@@ -111,9 +43,6 @@ class RandomSelection:
     fraction: float
     reweight: bool = False
 
-    def __post_init__(self) -> None:
-        _store_common(self)
-
     def law_rule(self, law: ScoreLaw) -> Rule:
         return Rule(lambda t: np.full_like(t, self.fraction))
 
@@ -122,7 +51,7 @@ class RandomSelection:
 
 
 @dataclass(frozen=True)
-class PowerSelection:
+class PowerSelection(FixedFraction):
     """pi(t) = min(c [p (1 - p)]^alpha, 1), p = 1/(1 + exp(-t)); eq. 6.1 of the paper.
 
     alpha: any finite number; > 0 prefers hard (uncertain) samples, < 0 easy ones, 0 is random.
@@ -144,7 +73,7 @@ class PowerSelection:
     score_clip: float = 10.0
 
     def __post_init__(self) -> None:
-        _store_common(self)
+        super().__post_init__()
         allowed = "a number > 0, or inf for no clipping"
         clip = math.inf
         if self.score_clip != math.inf:
@@ -209,7 +138,7 @@ class PowerSelection:
 
 
 @dataclass(frozen=True)
-class TopSelection:
+class TopSelection(FixedFraction):
     """Keep a fraction of the samples outright: the hardest, |t| <= tau, or the easiest, |t| >= tau.
 
     keep: "hard" or "easy"; fraction in (0, 1]. Scores are not clipped. In a simulation exactly
@@ -226,7 +155,7 @@ class TopSelection:
     def __post_init__(self) -> None:
         if self.keep not in ("hard", "easy"):
             raise InvalidFieldError("selection.keep", self.keep, "'hard' or 'easy'")
-        set_fields(self, fraction=as_fraction("selection.fraction", self.fraction))
+        super().__post_init__()
 
     def law_rule(self, law: ScoreLaw) -> Rule:
         if self.fraction == 1:
@@ -250,7 +179,7 @@ class TopSelection:
 
 
 @dataclass(frozen=True)
-class BandSelection:
+class BandSelection(Selection):
     """Keep the samples with lower <= |t| <= upper outright; the fraction follows from the scores.
 
     0 <= lower < upper, where upper may be inf. Scores are not clipped. Raises ValueError otherwise.
@@ -273,10 +202,10 @@ class BandSelection:
             raise InvalidFieldError("selection.upper", self.upper, allowed)
         set_fields(self, lower=lower, upper=upper)
 
-    def law_rule(self, law: ScoreLaw) -> Rule:
-        del law
+    @property
+    def kinks(self) -> tuple[float, ...]:
         ends = [k for k in (self.lower, self.upper) if 0 < k < math.inf]
-        return Rule(self.inclusion_probabilities, (*ends, *(-k for k in ends)))
+        return (*ends, *(-k for k in ends))
 
     def inclusion_probabilities(self, scores: Array) -> Array:
         size = np.abs(scores)
@@ -284,7 +213,7 @@ class BandSelection:
 
 
 @dataclass(frozen=True)
-class TabulatedSelection:
+class TabulatedSelection(Selection):
     """pi(t) linear between given nodes and constant beyond them; the fraction follows.
 
     scores: two or more strictly increasing finite numbers. probabilities: one for each, in [0, 1],
@@ -326,12 +255,9 @@ class TabulatedSelection:
             reweight=as_bool("selection.reweight", self.reweight),
         )
 
-    def law_rule(self, law: ScoreLaw) -> Rule:
-        del law
-        return Rule(self.inclusion_probabilities, self.scores)
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        return self.scores
 
     def inclusion_probabilities(self, scores: Array) -> Array:
         return np.interp(scores, self.scores, self.probabilities)
-
-
-SELECTIONS = (RandomSelection, PowerSelection, TopSelection, BandSelection, TabulatedSelection)

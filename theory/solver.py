@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.features import Features
 from theory.losses import Loss
 from theory.nodes import Integrand, Nodes, Panels
 from theory.noise import NoiseResolution, OrderParameters, UnresolvableError
@@ -66,6 +67,14 @@ class Status(Enum):
     EMPTY_SELECTION = (
         "the selection keeps no sample of this data; widen its band or raise its fraction"
     )
+    UNFAITHFUL_RULE = (
+        "the selection's rule does not keep its fraction, or has jumps or corners that it does not"
+        " name: name in Rule.kinks every score at which the probability or its slope jumps"
+    )
+    NO_THEORY = (
+        "the selection has no theory, as it does not decide by the score alone (has_theory is"
+        " False); simulate the problem instead, with simulate.estimate"
+    )
     NO_SURROGATE = (
         "the surrogate's own equations have no finite solution; train it with a ridge > 0 or on"
         " more samples per dimension"
@@ -78,6 +87,11 @@ class Case(NamedTuple):
     integrand: Integrand
     setting: Setting
     loss: Loss
+
+    @property
+    def features(self) -> Features:
+        """The explicit features."""
+        return self.integrand.geometry.features
 
 
 class Solution(NamedTuple):
@@ -140,6 +154,10 @@ FARTHEST = 10.0
 
 UNRESOLVED = 1e-3
 """An error estimate above this is no answer."""
+
+UNFAITHFUL, FRACTION_ROUNDING = 1e-6, 1e-11
+"""Relative error of the selected fraction above which a rule is refused, and below which the error
+is rounding."""
 
 LADDER_TOP, LADDER_BOTTOM, LADDER_STEP = 100.0, 0.05, math.log(5)
 """The ridge and N/p where ladders start, and the largest step of their logarithms."""
@@ -297,14 +315,16 @@ def solve(
     finished = _finish(case, panels, coarse, found, quadrature, outcomes)
     if finished is None:
         return _failed(fraction, Status.NOT_RESOLVED), None
-    at, fraction, answers, errors = finished
+    at, fraction, answers, errors, of_rule = finished
     x = unpack(at.u)
     residual = residual_of(case, at)
     status = Status.CONVERGED
     if not solved(case, at):
         status = Status.NOT_CONVERGED
-    elif case.setting.penalty[-1] == 0 and at.moments.curvature_matrix[-2, -2] < FLAT:
+    elif flat_intercept(case, at.moments):
         status = Status.FLAT_INTERCEPT
+    elif not of_rule < UNFAITHFUL:
+        status = Status.UNFAITHFUL_RULE
     elif not max(errors) < UNRESOLVED:
         status = Status.NOT_RESOLVED
     return Solution(x, fraction, residual, answers, errors, status), at.u
@@ -341,8 +361,9 @@ def _finish(
     found: Evaluated,
     quadrature: Quadrature,
     outcomes: Outcomes,
-) -> tuple[Evaluated, float, tuple[float, ...], tuple[float, ...]] | None:
-    """From a solution on the coarse rule: that of the asked rule, E[pi], outcomes, their errors.
+) -> tuple[Evaluated, float, tuple[float, ...], tuple[float, ...], float] | None:
+    """From a solution on the coarse rule: that of the asked rule, E[pi], outcomes, their errors,
+    and the part of these that is the selection rule's.
 
     The answer is the point where Newton's last step on the asked rule lands. A finer rule judges
     it: its equations give the residual, and one more Newton step its own answer. Where that differs
@@ -362,15 +383,16 @@ def _finish(
             return None
         here = outcomes(unpack(judged.u), fine.order)
         there = outcomes(unpack(landing(case, judged)), check.order)
+        of_rule = rule_error(case, fine.nodes, check.nodes)
         errors = tuple(
-            SAFETY * abs(a - b) + ROUNDING * max(1.0, abs(a))
+            SAFETY * abs(a - b) + ROUNDING * max(1.0, abs(a)) + of_rule
             for a, b in zip(here, there, strict=True)
         )
         reached = max(errors) <= quadrature.tolerance and at.size < SOLVED
         if reached or smoothness < FINEST * quadrature.smoothness:
             if not solved(case, judged):  # the asked rule's own equations are
                 judged = evaluate(case, fine, judged.u) or at
-            return judged, float(fine.nodes.weight.sum()), here, errors
+            return judged, float(fine.nodes.weight.sum()), here, errors, of_rule
         smoothness /= 100
         coarse = make_rule(case, panels, quadrature, COARSE_ORDER, COARSE_STEP)
         again = evaluate(case, coarse, judged.u)
@@ -379,9 +401,21 @@ def _finish(
         found = newton(case, coarse, again, NEAR)
 
 
+def rule_error(case: Case, fine: Nodes, check: Nodes) -> float:
+    """Relative error of E[pi]: between two rules, and from the fraction that the selection states.
+
+    Unnamed kinks of pi show here; a fit moves by about as much, relative to its own size.
+    """
+    found, other = float(check.weight.sum()), float(fine.weight.sum())
+    error = SAFETY * abs(found - other)
+    if case.integrand.fraction is not None:
+        error += abs(found - case.integrand.fraction)
+    return error / found if error > FRACTION_ROUNDING * found else 0.0
+
+
 def one_class(case: Case, nodes: Nodes) -> bool:
     """Whether an intercept is fitted to selected samples of (numerically) one class."""
-    if not np.any(case.setting.penalty == 0) or case.setting.ridge == 0:
+    if not case.features.has_intercept or case.setting.ridge == 0:
         return False
     share = float(nodes.weight @ nodes.positive_shares(case.integrand.curves))
     total = float(nodes.weight.sum())
@@ -394,10 +428,19 @@ def is_constant(case: Case, at: Evaluated | None) -> bool:
     With a corner, the majority's slopes can balance the minority's exactly; then nothing is gained
     by any other coefficient, and alpha_perp = 0 is the minimum, not a root of the equations.
     """
-    if at is None or case.loss.smooth or case.setting.penalty[-1] > 0:
+    if at is None or case.loss.smooth or not case.features.has_intercept:
         return False
     shrinking = at.u[-2] < COLLAPSED or (at.u[-2] < SHRUNK and at.step[-2] < -0.01)
-    return shrinking and bool(np.max(np.abs(at.u[:-3])) < 1e-3)
+    slopes = np.delete(unpack(at.u).coefficients, case.features.position("intercept"))
+    return shrinking and bool(np.max(np.abs(slopes)) < 1e-3)
+
+
+def flat_intercept(case: Case, m: Moments) -> bool:
+    """Whether the loss does not depend on the intercept."""
+    if not case.features.has_intercept:
+        return False
+    b = case.features.position("intercept")
+    return bool(m.curvature_matrix[b, b] < FLAT)
 
 
 def _failed(fraction: float, status: Status) -> Solution:

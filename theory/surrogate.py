@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from theory.checks import (
     InvalidFieldError,
     as_bool,
-    as_instance,
     as_non_negative,
     as_number,
     as_positive,
     set_fields,
 )
-from theory.data import DATA_MODELS, DataModel
+from theory.kinds import DataModel, Training, as_kind
+from theory.score import Score
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,15 @@ class PerfectSurrogate:
 
     Data whose true logit is not linear in h (clusters) have no perfect surrogate.
     """
+
+    def source(self, data: DataModel) -> Score:
+        if data.true_score is None:
+            raise InvalidFieldError(
+                "surrogate",
+                self,
+                "GivenSurrogate or TrainedSurrogate where the true logit is not linear",
+            )
+        return data.true_score
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,10 @@ class GivenSurrogate:
                 "surrogate.beta_0", self.beta_0, "non-zero where beta_s = 0: the score is constant"
             )
 
+    def source(self, data: DataModel) -> Score:
+        del data
+        return Score(self.beta_0, self.beta_s, self.intercept)
+
 
 @dataclass(frozen=True)
 class TrainedSurrogate:
@@ -76,7 +89,7 @@ class TrainedSurrogate:
 
     def __post_init__(self) -> None:
         if self.data is not None:
-            as_instance("surrogate.data", self.data, DATA_MODELS)
+            as_kind("surrogate.data", self.data, DataModel, "SingleIndex, GaussianMixture")
         set_fields(
             self,
             samples_per_dimension=as_positive(
@@ -86,6 +99,10 @@ class TrainedSurrogate:
             fit_intercept=as_bool("surrogate.fit_intercept", self.fit_intercept),
         )
 
-
-Surrogate = PerfectSurrogate | GivenSurrogate | TrainedSurrogate
-SURROGATES = (PerfectSurrogate, GivenSurrogate, TrainedSurrogate)
+    def source(self, data: DataModel) -> Training:
+        return Training(
+            data=data if self.data is None else self.data,
+            ridge=self.ridge,
+            samples_per_dimension=self.samples_per_dimension,
+            fit_intercept=self.fit_intercept,
+        )

@@ -31,7 +31,8 @@ from theory.checks import (
     near_names,
     set_fields,
 )
-from theory.selection import PowerSelection, RandomSelection, Selection, TopSelection
+from theory.kinds import Selection
+from theory.selection import PowerSelection, RandomSelection, TopSelection
 
 Array = NDArray[np.float64]
 
