@@ -12,7 +12,7 @@ E pi = fraction and equal errors where w_k > 0, and are refined as unknowns of t
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,19 +20,24 @@ from scipy.optimize import linprog, root
 from scipy.sparse import csr_array
 
 from theory.optimal.intervals import Intervals
+from theory.optimal.smooth import minimise_largest
 from theory.optimal.state import MOST_PANELS, MOST_SPLITS, SMOOTH, Grid, Model, State
 from theory.optimal.state import common_edges, with_edges
+from theory.selection import ScoreLaw, Selection, TopSelection
 
 Array = NDArray[np.float64]
 
-MOST_STEPS, MOST_HALVINGS = 12, 8
+MOST_STEPS, MOST_HALVINGS = 6, 8
 """Steps of the conditional gradient from one start, and shortenings of one step."""
 
-SMALL_GAP = 1e-6
+SMALL_GAP = 1e-5
 """Gap at which the conditional gradient stops: the thresholds are then refined."""
 
-NEAR_GAP, SLOW = 1e-3, 0.1
-"""It also stops at this gap if a step gains less than this share of it."""
+HEAVY, LEAST_HEAVY = 0.5, 0.03
+"""Panels of the score hold at most this share of the fraction, unless they hold the latter."""
+
+MOST_CORRECTIONS, MOST_ATOMS = 15, 12
+"""Rounds of the fully corrective method, and how many vertices it holds."""
 
 SLIVER = 1e-8
 """Probability of an interval, or of a gap, that counts as none."""
@@ -142,8 +147,13 @@ def _lowest(weight: Array, z: Array, target: Target) -> tuple[Array, float]:
 
 def first_grid(models: Sequence[Model], fraction: float) -> tuple[Grid, tuple[State, ...] | None]:
     """A grid on which the integrands are smooth for a random selection, and its solutions."""
-    edges = common_edges(models)
-    grid = models[0].grid(edges)
+    grid = models[0].grid(common_edges(models))
+    for _ in range(MOST_SPLITS):
+        masses = grid.weight.reshape(len(grid.edges) - 1, -1).sum(axis=1)
+        heavy = masses > max(HEAVY * fraction, LEAST_HEAVY)
+        if not heavy.any():
+            break
+        grid = _halved(models, grid, heavy)
     pi = np.full(len(grid.t), fraction)
     states = solve_all(models, grid, pi, None)
     for _ in range(MOST_SPLITS):
@@ -155,11 +165,24 @@ def first_grid(models: Sequence[Model], fraction: float) -> tuple[Grid, tuple[St
         rough = tails > SMOOTH
         if not rough.any() or len(grid.edges) + rough.sum() > MOST_PANELS:
             break
-        middles = ((grid.edges[1:] + grid.edges[:-1]) / 2)[rough]
-        grid = models[0].grid(np.sort(np.concatenate([grid.edges, middles])))
+        grid = _halved(models, grid, rough)
         pi = np.full(len(grid.t), fraction)
         states = solve_all(models, grid, pi, states)
     return grid, states
+
+
+def _halved(models: Sequence[Model], grid: Grid, which: NDArray[np.bool_]) -> Grid:
+    middles = ((grid.edges[1:] + grid.edges[:-1]) / 2)[which]
+    return models[0].grid(np.sort(np.concatenate([grid.edges, middles])))
+
+
+def scheme_at(grid: Grid, scheme: Selection, law: ScoreLaw, fraction: float) -> Array:
+    """A scheme's probabilities at the nodes; the last node that top-k keeps is kept in part."""
+    if isinstance(scheme, TopSelection):
+        size = np.abs(grid.t)
+        pi, _ = _lowest(grid.weight, size if scheme.keep == "hard" else -size, Target(fraction))
+        return pi
+    return np.clip(scheme.law_rule(law).probability(grid.t), 0.0, 1.0)
 
 
 def descend(models: Sequence[Model], at: Iterate, target: Target) -> Iterate:
@@ -184,10 +207,45 @@ def descend(models: Sequence[Model], at: Iterate, target: Target) -> Iterate:
             share = float(np.clip(share**2 * at.gap / (2 * curved), 0.05 * share, 0.6 * share))
         if moved is None:
             break
-        slow = at.worst - moved.worst < SLOW * at.gap and moved.gap < NEAR_GAP
         at = moved
-        if slow:
+    return at
+
+
+def correct(models: Sequence[Model], at: Iterate, target: Target) -> Iterate:
+    """Fully corrective conditional gradient: the best mixture of all vertices met so far.
+
+    Where plain steps zigzag. The error depends on pi through a few integrals, so that few vertices
+    are enough.
+    """
+    atoms = [at.pi]
+    for _ in range(MOST_CORRECTIONS):
+        if at.gap < SMALL_GAP:
             break
+        atoms = [*atoms[-MOST_ATOMS:], at.program.s]
+        mixed = np.array(atoms)
+        last = [at.states]
+
+        def errors(share: Array, mixed: Array = mixed, at: Iterate = at, last: Any = last) -> Any:
+            pi = np.clip(share @ mixed, 0.0, 1.0)
+            states = solve_all(models, at.grid, pi, last[0])
+            if states is None:
+                return None
+            last[0] = states
+            z = [m.derivative(s, at.grid.t) for m, s in zip(models, states, strict=True)]
+            slopes = (np.array(z) * at.grid.weight) @ mixed.T
+            return np.array([state.error for state in states]), slopes
+
+        n = len(atoms)
+        # The current point is a mixture of the atoms: itself, as the last but one.
+        start = np.zeros(n)
+        start[n - 2] = 1.0
+        share = minimise_largest(errors, start, [(0.0, 1.0)] * n, np.ones(n), 1.0)
+        pi = np.clip(share @ mixed, 0.0, 1.0)
+        states = solve_all(models, at.grid, pi, at.states)
+        if states is None or max(s.error for s in states) >= at.worst:
+            break
+        at = iterate(models, at.grid, pi, states, target)
+        atoms = [*(a for a, w in zip(atoms, share, strict=True) if w > 1e-9), at.pi]
     return at
 
 
@@ -306,6 +364,9 @@ def refine(
     final, grid, pi, states = solved(free)
     if states is None or final.thresholds != unknown.at(free).thresholds:
         return None
+    whole = final.without_slivers(law, SLIVER)
+    if len(whole.thresholds) < len(final.thresholds):
+        return refine(models, at, whole, target)
     return final, iterate(models, grid, pi, states, target)
 
 

@@ -15,11 +15,13 @@ from theory.optimal.outcomes import as_objective
 from theory.optimal.search import (
     Iterate,
     Target,
+    correct,
     descend,
     first_grid,
     intervals_of,
     iterate,
     refine,
+    scheme_at,
     solve_all,
 )
 from theory.optimal.state import Model
@@ -38,8 +40,11 @@ from theory.solver import Status
 AGREEMENT = 1e-5
 """Difference of test errors at which two starts have found the same selection."""
 
-PROMISING, MOST_REFINED = 2e-3, 3
-"""Starts that end within this of the best are refined as well, at most so many in all."""
+SAME = 0.02
+"""Probability of another decision below which two selections are refined as one."""
+
+ROUGHLY, SMALL, MOST_ROUNDS = 5e-4, 1e-10, 4
+"""How much worse than at nodes the error of intervals may be; the gap to reach, in how many rounds."""
 
 EXPONENTS = (-1.0, -0.5, 0.5, 1.0)
 """The paper's exponents."""
@@ -157,40 +162,55 @@ def optimal_selection(
 def search(models: Sequence[Model], target: Target) -> Search | None:
     """From the paper's schemes to the best selection; None where none of them has a solution."""
     law = models[0].law
-    fraction = target.fraction
-    grid, random = first_grid(models, fraction)
-    ends: list[Iterate] = []
-    failed = 0
-    everything = fraction >= 1 - 1e-12
-    for scheme in paper_schemes(fraction)[: 1 if everything and not target.at_most else None]:
-        pi = np.minimum(scheme.law_rule(law).probability(grid.t), 1.0)
+    grid, random = first_grid(models, target.fraction)
+    schemes = paper_schemes(target.fraction)
+    if target.fraction >= 1 - 1e-12 and not target.at_most:
+        schemes = schemes[:1]
+    starts = []
+    for scheme in schemes:
+        pi = scheme_at(grid, scheme, law, target.fraction)
         states = solve_all(models, grid, pi, random)
-        if states is None:
-            failed += 1
-            continue
-        ends.append(descend(models, iterate(models, grid, pi, states, target), target))
-    if not ends:
+        if states is not None:
+            at = iterate(models, grid, pi, states, target)
+            starts.append(descend(models, at, target))
+    if not starts:
         return None
-    ends.sort(key=lambda end: end.worst)
-    best: tuple[Intervals | None, Iterate] | None = None
-    tried: list[float] = []
-    refined: dict[int, float] = {}
-    for k, end in enumerate(ends):
-        if end.worst > ends[0].worst + PROMISING or len(tried) == MOST_REFINED:
+    starts.sort(key=lambda end: end.worst)
+    found: list[tuple[Iterate, Intervals | None, Iterate]] = []
+    ends = []
+    for start in starts:
+        known = next((f for f in found if _distance(start, f[0]) < SAME), None)
+        if known is None:
+            corrected = correct(models, start, target)
+            known = next((f for f in found if _distance(corrected, f[0]) < SAME), None)
+            if known is None:
+                known = (corrected, *polish(models, corrected, target))
+                found.append(known)
+        ends.append(known[2].worst)
+    best = min(found, key=lambda f: f[2].worst)
+    return Search(best[2], best[1], tuple(ends), len(schemes) - len(starts))
+
+
+def polish(
+    models: Sequence[Model], end: Iterate, target: Target
+) -> tuple[Intervals | None, Iterate]:
+    """From a selection at nodes to intervals; None where their equations have no solution near."""
+    best: tuple[Intervals | None, Iterate] = (None, end)
+    at, allowed = end, ROUGHLY
+    for _ in range(MOST_ROUNDS):
+        answer = refine(models, at, intervals_of(models, at), target)
+        if answer is None or answer[1].worst > at.worst + allowed:
             break
-        if any(abs(end.worst - worst) < AGREEMENT for worst in tried) and best is not None:
-            continue
-        tried.append(end.worst)
-        answer = refine(models, end, intervals_of(models, end), target)
-        if answer is None:
-            continue
-        refined[k] = answer[1].worst
-        if best is None or answer[1].worst < best[1].worst:
-            best = answer
-    if best is None:
-        best = (None, ends[0])
-    values = tuple(refined.get(k, end.worst) for k, end in enumerate(ends))
-    return Search(best[1], best[0], values, failed)
+        best = answer
+        if answer[1].gap < SMALL:
+            break
+        at, allowed = correct(models, descend(models, answer[1], target), target), 0.0
+    return best
+
+
+def _distance(a: Iterate, b: Iterate) -> float:
+    """Probability that one selection keeps a sample and the other does not."""
+    return float(a.grid.weight @ np.abs(a.pi - b.pi))
 
 
 def selection_of(found: Search, law: ScoreLaw) -> Selection:

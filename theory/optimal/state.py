@@ -147,6 +147,8 @@ class Model:
 
     def solve(self, grid: Grid, pi: Array, start: Array | None) -> State | None:
         """The solution for a selection given at the grid's nodes; None where there is none."""
+        if not np.any(pi > 0):
+            return None
         rule = self.rule(grid, pi)
         with np.errstate(all="ignore"):
             at = self._solved(rule, start)
