@@ -14,7 +14,7 @@ from paper_repro.reproduction import Grid, Reproduction, Size
 from simulate import Plan, run
 from simulate.running.run import Watcher
 from simulate.task import COLUMNS, pool_size
-from theory import Prediction, Problem, predict_all, tune_ridge
+from theory import Prediction, Problem, predict_all, tune_all
 from theory.sweep import PARAMETERS, QUANTITIES
 
 Array = NDArray[np.float64]
@@ -134,7 +134,7 @@ def _tune(grid: Grid, report: Report | None) -> Grid:
     best: dict[Problem, Problem] = {}
     for first in range(0, len(free), TUNED_CHUNK):
         chunk = free[first : first + TUNED_CHUNK]
-        best.update(zip(chunk, (problem for problem, _ in tune_ridge(chunk)), strict=True))
+        best.update(zip(chunk, (tuned.problem for tuned in tune_all(chunk)), strict=True))
         if report is not None:
             report.predicting(len(best), len(free), "tuned ridges")
     problems = [best[problem] if is_tuned else problem for problem, is_tuned in places]

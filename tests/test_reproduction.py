@@ -32,6 +32,7 @@ from theory import (
     Problem,
     SingleIndex,
     Status,
+    Tuned,
     predict,
     predict_all,
 )
@@ -155,10 +156,10 @@ def test_every_figure_draws_tabulates_and_claims_from_its_grid(
     monkeypatch.setattr("paper_repro.compute.predict_all", invented_predictions)
     monkeypatch.setattr("paper_repro.compute.run", invented_run)
 
-    def untuned(problems: Iterable[Problem], *_: float) -> list[tuple[Problem, Prediction]]:
-        return [(problem, invented_predictions([problem])[0]) for problem in problems]
+    def untuned(problems: Iterable[Problem]) -> list[Tuned]:
+        return [Tuned(problem, invented_predictions([problem])[0], (), ()) for problem in problems]
 
-    monkeypatch.setattr("paper_repro.compute.tune_ridge", untuned)
+    monkeypatch.setattr("paper_repro.compute.tune_all", untuned)
     reproduction = REPRODUCTIONS[name]
     for full in (False, True):
         results = compute(reproduction, full)

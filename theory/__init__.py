@@ -13,6 +13,15 @@ from theory.data import (
     StepLink,
 )
 from theory.losses import HingeLoss, LogisticLoss, Loss, SmoothedHingeLoss, SquaredLoss
+from theory.optimal import (
+    OptimalSelection,
+    Recommendation,
+    RobustSelection,
+    gradient,
+    optimal_selection,
+    recommend,
+    robust_selection,
+)
 from theory.prediction import ConvergenceError, Prediction, predict, predict_all
 from theory.problem import Problem
 from theory.quadrature import Quadrature
@@ -26,7 +35,7 @@ from theory.selection import (
 from theory.solver import Status
 from theory.surrogate import GivenSurrogate, PerfectSurrogate, TrainedSurrogate
 from theory.sweep import sweep
-from theory.tuning import tune_ridge
+from theory.tuning import Tuned, tune, tune_all
 
 __all__ = [
     "F1",
@@ -41,6 +50,7 @@ __all__ = [
     "LogisticLink",
     "LogisticLoss",
     "Loss",
+    "OptimalSelection",
     "PerfectSurrogate",
     "PowerSelection",
     "Prediction",
@@ -48,6 +58,8 @@ __all__ = [
     "Problem",
     "Quadrature",
     "RandomSelection",
+    "Recommendation",
+    "RobustSelection",
     "SingleIndex",
     "SmoothedHingeLoss",
     "SquaredLoss",
@@ -56,8 +68,14 @@ __all__ = [
     "TabulatedSelection",
     "TopSelection",
     "TrainedSurrogate",
+    "Tuned",
+    "gradient",
+    "optimal_selection",
     "predict",
     "predict_all",
+    "recommend",
+    "robust_selection",
     "sweep",
-    "tune_ridge",
+    "tune",
+    "tune_all",
 ]

@@ -11,13 +11,14 @@ intervals of scores outright. Their thresholds solve sum_k w_k Z_k(t) = q togeth
 E pi = fraction and equal errors where w_k > 0, and are refined as unknowns of these equations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog, root
 from scipy.sparse import csr_array
+from scipy.special import ndtr
 
 from theory.optimal.intervals import Intervals
 from theory.optimal.smooth import minimise_largest
@@ -357,6 +358,10 @@ def refine(
         )
         found = root(residual, start, method="hybr", options={"xtol": 1e-11, "eps": 1e-10})
         if not np.max(np.abs(found.fun)) < 1e-6:
+            last[0] = at.states
+            start[:n] = _walked(models, unknown, solved, target) / law.deviation
+            found = root(residual, start, method="hybr", options={"xtol": 1e-11, "eps": 1e-10})
+        if not np.max(np.abs(found.fun)) < 1e-6:
             return None
         free = found.x[:n] * law.deviation
     else:
@@ -368,6 +373,50 @@ def refine(
     if len(whole.thresholds) < len(final.thresholds):
         return refine(models, at, whole, target)
     return final, iterate(models, grid, pi, states, target)
+
+
+def _walked(
+    models: Sequence[Model], unknown: Thresholds, solved: Callable[[Array], Any], target: Target
+) -> Array:
+    """Thresholds nearer to the optimum, by descent: where the equations' own solver gets lost.
+
+    In the law's cumulative probabilities c the fraction is a sum of +-c, with slopes of the errors
+    +-Z, the sign that of the threshold's side.
+    """
+    law = models[0].law
+    free = unknown.free
+    n = len(free)
+    every = np.asarray(unknown.intervals.thresholds)
+    place = np.searchsorted(every, free)
+    side = np.where((place % 2 == 0) == unknown.intervals.first, 1.0, -1.0)
+    reach = law.largest
+    table = np.linspace(-reach, reach, 20_001)
+    below = np.array([_cumulative(law, t) for t in (table[0], table[-1])])
+    cumulative = np.array([_cumulative(law, float(t)) for t in table])
+    share = side * (2.0 if unknown.symmetric else 1.0)
+
+    def scores(c: Array) -> Array:
+        return np.interp(c, cumulative, table)
+
+    def errors(c: Array) -> tuple[Array, Array] | None:
+        t = np.sort(scores(c))
+        _, _, _, states = solved(t)
+        if states is None:
+            return None
+        z = np.array([m.derivative(s, t) for m, s in zip(models, states, strict=True)])
+        return np.array([state.error for state in states]), z * share
+
+    start = np.array([_cumulative(law, float(t)) for t in free])
+    kept = unknown.intervals.probability(law)
+    to = float(share @ start) + target.fraction - kept
+    return scores(
+        minimise_largest(errors, start, [(below[0], below[1])] * n, share, to)
+    )
+
+
+def _cumulative(law: ScoreLaw, t: float) -> float:
+    means = np.asarray(law.means)
+    return float(np.asarray(law.weights) @ ndtr((t - means) / law.deviation))
 
 
 def _pairs(means: Sequence[float]) -> list[tuple[float, float]]:
