@@ -103,7 +103,7 @@ def tune(
     >>> from theory import F1, Problem, RandomSelection, SingleIndex
     >>> tuned = tune(Problem(SingleIndex(F1, 5.0), RandomSelection(1.0), 0.01, 2.29))
     >>> round(tuned.problem.ridge, 3), round(tuned.prediction.misclassification, 4)
-    (0.071, 0.2345)
+    (0.07, 0.2345)
     """
     (tuned,) = tune_all([problem], over, bounds, objective)
     if tuned.prediction.status is not Status.CONVERGED:
@@ -141,7 +141,9 @@ def tune_all(
         mine = slice(k * len(places), (k + 1) * len(places))
         errors = np.array([getattr(p, objective) for p in found[mine]]).reshape(shape)
         scan = dict(zip(places, zip(tried[mine], found[mine], strict=True), strict=True))
-        tuned.append(_tuned(problem, axes, units, np.nan_to_num(errors, nan=np.inf), scan, objective))
+        tuned.append(
+            _tuned(problem, axes, units, np.nan_to_num(errors, nan=np.inf), scan, objective)
+        )
     return tuned
 
 

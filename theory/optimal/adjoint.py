@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from theory.data import Score
 from theory.nodes import Panels
-from theory.noise import NoiseResolution
+from theory.noise import NoiseResolution, OrderParameters
 from theory.optimal.outcomes import classifier, outcome_slopes, outcomes
 from theory.prediction import ConvergenceError, Prediction, case_of, predict_all, score_of
 from theory.problem import Problem
@@ -29,7 +29,6 @@ from theory.solver import (
     roughness,
     unpack,
 )
-from theory.noise import OrderParameters
 
 Array = NDArray[np.float64]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
+import xarray as xr
 
 from theory.checks import InvalidFieldError
 from theory.optimal.outcomes import as_objective
@@ -16,6 +16,10 @@ from theory.selection import PowerSelection, RandomSelection, Selection, TopSele
 from theory.tuning import tune_all
 
 
+COMPARED = ("recommended", "random", "hardest")
+"""Schemes whose errors the gains compare."""
+
+
 @dataclass(frozen=True)
 class Recommendation:
     """What to select, what it gains, and how sure that is.
@@ -23,7 +27,7 @@ class Recommendation:
     selection: the best selection by the score; best in the worst case where alternatives are given.
     scheme: the best simple scheme of the paper, exponents tuned. exponent: the best exponent of a
         power selection; NaN where none has a solution.
-    table: test error of every scheme (rows) in every problem (columns), the assumed one first.
+    table: test error along "scheme" and "problem", the assumed one first.
     gain_over_random, gain_over_uncertainty: smaller test error than random selection's and than
         that of keeping the most uncertain samples, in the assumed problem.
     gain_range: least and largest gain over random in all problems; one number twice where no
@@ -34,7 +38,7 @@ class Recommendation:
     selection: Selection
     scheme: Selection
     exponent: float
-    table: pd.DataFrame
+    table: xr.DataArray
     gain_over_random: float
     gain_over_uncertainty: float
     gain_range: tuple[float, float]
@@ -55,7 +59,7 @@ def recommend(
     >>> from theory import F1, Problem, RandomSelection, SingleIndex
     >>> advice = recommend(Problem(SingleIndex(F1, 5.0), RandomSelection(0.5), 0.01, 2.29))
     >>> round(advice.gain_over_random, 3), round(advice.gain_over_uncertainty, 3)
-    (0.043, 0.113)
+    (0.043, 0.089)
     """
     objective = as_objective(objective)
     problems = (problem, *alternatives)
@@ -77,15 +81,22 @@ def recommend(
     tried = [p.replace({"selection": s}) for s in named.values() for p in problems]
     errors = [getattr(prediction, objective) for prediction in predict_all(tried)]
     columns = ["assumed", *(f"alternative {k}" for k in range(1, len(problems)))]
-    table = pd.DataFrame(
-        np.reshape(errors, (len(named), len(problems))), index=list(named), columns=columns
+    values = np.reshape(errors, (len(named), len(problems)))
+    table = xr.DataArray(
+        values,
+        dims=("scheme", "problem"),
+        coords={"scheme": list(named), "problem": columns},
+        name=objective,
     )
-    gains = table.loc["random"] - table.loc["recommended"]
-    uncertain = float(table.loc["hardest", "assumed"] - table.loc["recommended", "assumed"])
-    worst = table.drop("recommended").max(axis=1, skipna=False).dropna()
-    if worst.empty:
+    best_errors, random, hardest = (values[list(named).index(n)] for n in COMPARED)
+    gains = random - best_errors
+    uncertain = float(hardest[0] - best_errors[0])
+    worst = {name: float(row.max()) for name, row in zip(named, values, strict=True)}
+    del worst["recommended"]
+    worst = {name: error for name, error in worst.items() if np.isfinite(error)}
+    if not worst:
         raise InvalidFieldError("problem", problem, "one in which some scheme has a solution")
-    simple = str(worst.idxmin())
+    simple = min(worst, key=worst.__getitem__)
     spread = (float(gains.min()), float(gains.max()))
     sure = (
         f"over {len(problems)} possible problems the gain over random is {spread[0]:.4f} to"
@@ -98,12 +109,12 @@ def recommend(
         scheme=schemes[simple],
         exponent=exponent,
         table=table,
-        gain_over_random=float(gains["assumed"]),
+        gain_over_random=float(gains[0]),
         gain_over_uncertainty=uncertain,
         gain_range=spread,
         words=(
             f"{text} This lowers the test {objective.replace('_', ' ')} by"
-            f" {gains['assumed']:.4f} against random selection and by {uncertain:.4f} against the"
+            f" {gains[0]:.4f} against random selection and by {uncertain:.4f} against the"
             f" most uncertain samples. Best simple scheme: {simple}"
             f" ({worst[simple]:.4f} at worst); {sure}."
         ),

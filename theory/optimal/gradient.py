@@ -57,7 +57,7 @@ def gradient(problem: Problem, names: Sequence[str]) -> xr.Dataset:
     >>> problem = Problem(SingleIndex(F1, 5.0), RandomSelection(0.5), 0.1, 2.29)
     >>> slopes = gradient(problem, ["ridge", "selection.fraction"])
     >>> [round(float(s), 3) for s in slopes.misclassification]
-    [-0.05, -0.095]
+    [0.017, -0.169]
     """
     names = list(names)
     for name in names:

@@ -110,5 +110,3 @@ def _labelled(errors: np.ndarray[tuple[int, ...], np.dtype[np.float64]], name: s
         name=name,
         attrs={"long_name": f"test {name} of the best selection for the assumed problem"},
     )
-
-

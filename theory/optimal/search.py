@@ -22,8 +22,16 @@ from scipy.special import ndtr
 
 from theory.optimal.intervals import Intervals
 from theory.optimal.smooth import minimise_largest
-from theory.optimal.state import MOST_PANELS, MOST_SPLITS, SMOOTH, Grid, Model, State
-from theory.optimal.state import common_edges, with_edges
+from theory.optimal.state import (
+    MOST_PANELS,
+    MOST_SPLITS,
+    SMOOTH,
+    Grid,
+    Model,
+    State,
+    common_edges,
+    with_edges,
+)
 from theory.selection import ScoreLaw, Selection, TopSelection
 
 Array = NDArray[np.float64]
@@ -141,9 +149,9 @@ def _lowest(weight: Array, z: Array, target: Target) -> tuple[Array, float]:
         kept[z[order] >= 0] = 0.0
     s = np.empty_like(z)
     s[order] = kept
-    last = int(np.flatnonzero(kept > 0)[-1]) if np.any(kept > 0) else 0
-    level = float(z[order][last])
-    return s, min(level, 0.0) if target.at_most else level
+    if target.at_most and weight @ s < target.fraction * (1 - 1e-9):
+        return s, 0.0
+    return s, float(z[order][np.flatnonzero(kept > 0)[-1]])
 
 
 def first_grid(models: Sequence[Model], fraction: float) -> tuple[Grid, tuple[State, ...] | None]:
@@ -212,7 +220,9 @@ def descend(models: Sequence[Model], at: Iterate, target: Target) -> Iterate:
     return at
 
 
-def correct(models: Sequence[Model], at: Iterate, target: Target) -> Iterate:
+def correct(
+    models: Sequence[Model], at: Iterate, target: Target, gap: float = SMALL_GAP
+) -> Iterate:
     """Fully corrective conditional gradient: the best mixture of all vertices met so far.
 
     Where plain steps zigzag. The error depends on pi through a few integrals, so that few vertices
@@ -220,7 +230,7 @@ def correct(models: Sequence[Model], at: Iterate, target: Target) -> Iterate:
     """
     atoms = [at.pi]
     for _ in range(MOST_CORRECTIONS):
-        if at.gap < SMALL_GAP:
+        if at.gap < gap:
             break
         atoms = [*atoms[-MOST_ATOMS:], at.program.s]
         mixed = np.array(atoms)
@@ -316,8 +326,10 @@ def refine(
     unknown = Thresholds(intervals, pinned, symmetric)
     active = np.flatnonzero(at.program.weights > ACTIVE)
     constrained = not (target.at_most and at.program.level >= 0)
-    scale = max(float(np.std([m.derivative(s, at.grid.t) for m, s in
-                              zip(models, at.states, strict=True)])), 1e-300)
+    scale = max(
+        float(np.std([m.derivative(s, at.grid.t) for m, s in zip(models, at.states, strict=True)])),
+        1e-300,
+    )
     n = len(unknown.free)
     last: list[tuple[State, ...]] = [at.states]
 
@@ -338,9 +350,7 @@ def refine(
         weights[active[1:]] = v[n + constrained :]
         weights[active[0]] = 1 - weights.sum()
         level = v[n] if constrained else 0.0
-        z = sum(
-            (weights[k] * models[k].derivative(states[k], free) for k in active), np.zeros(n)
-        )
+        z = sum((weights[k] * models[k].derivative(states[k], free) for k in active), np.zeros(n))
         parts = [z / scale - level]
         if constrained:
             parts.append(np.array([grid.weight @ pi / target.fraction - 1]))
@@ -367,11 +377,11 @@ def refine(
     else:
         free = unknown.free
     final, grid, pi, states = solved(free)
-    if states is None or final.thresholds != unknown.at(free).thresholds:
-        return None
     whole = final.without_slivers(law, SLIVER)
     if len(whole.thresholds) < len(final.thresholds):
         return refine(models, at, whole, target)
+    if states is None or final.thresholds != unknown.at(free).thresholds:
+        return None
     return final, iterate(models, grid, pi, states, target)
 
 
@@ -409,9 +419,7 @@ def _walked(
     start = np.array([_cumulative(law, float(t)) for t in free])
     kept = unknown.intervals.probability(law)
     to = float(share @ start) + target.fraction - kept
-    return scores(
-        minimise_largest(errors, start, [(below[0], below[1])] * n, share, to)
-    )
+    return scores(minimise_largest(errors, start, [(below[0], below[1])] * n, share, to))
 
 
 def _cumulative(law: ScoreLaw, t: float) -> float:

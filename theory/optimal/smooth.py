@@ -82,7 +82,11 @@ def minimise_largest(
     low, high = np.array(bounds, dtype=np.float64).T
     for key, found in cache.items():
         x = np.frombuffer(key)
-        if found is None or found[0].max() >= least or abs(sums @ x - to) > 1e-9 * max(1.0, abs(to)):
+        if (
+            found is None
+            or found[0].max() >= least
+            or abs(sums @ x - to) > 1e-9 * max(1.0, abs(to))
+        ):
             continue
         if np.all(x >= low - 1e-12) and np.all(x <= high + 1e-12):
             best, least = x, float(found[0].max())

@@ -95,7 +95,9 @@ class Model:
         panels = self.case.integrand.panels()
         shift = self.geometry.score_shift[panels.component]
         slope = self.geometry.score_slope
-        return np.unique(np.concatenate([shift + slope * panels.left, shift + slope * panels.right]))
+        return np.unique(
+            np.concatenate([shift + slope * panels.left, shift + slope * panels.right])
+        )
 
     @property
     def jumps(self) -> tuple[float, ...]:
@@ -111,7 +113,7 @@ class Model:
         return tuple(sorted(float(t) for t in found))
 
     def nodes(self, t: Array, weight: Array) -> Nodes:
-        """Nodes at scores t, [components, J] flattened; weight: shape [J], beside the law's density.
+        """Nodes at scores t, [components, J] flattened; weight: shape [J], times the density.
 
         At every score the components share the weight by their densities.
         """
@@ -140,7 +142,7 @@ class Model:
 
     def rule(self, grid: Grid, pi: Array) -> Rule:
         """The rule for a selection given at the grid's nodes; unselected ones are left out."""
-        unit, unit_weights = gauss_legendre(ORDER)
+        _, unit_weights = gauss_legendre(ORDER)
         length = (np.diff(grid.edges)[:, None] * unit_weights).ravel()
         used = pi > 0
         return Rule(self.nodes(grid.t[used], (length * pi)[used]), ORDER, NOISE)
