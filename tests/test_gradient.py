@@ -175,5 +175,5 @@ def test_an_error_direction_of_no_weight_has_no_first_order_effect() -> None:
     "name", ["rigde", "selection.beta", "loss", "fit_intercept", "surrogate.beta_0", ""]
 )
 def test_names_that_are_no_real_field_are_refused(name: str) -> None:
-    with pytest.raises(InvalidFieldError, match="field = .*must be one of "):
+    with pytest.raises(InvalidFieldError, match=r"field = .*must be one of "):
         gradient(power_problem(), [name])

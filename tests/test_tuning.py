@@ -95,11 +95,11 @@ def test_what_is_wrong_is_named() -> None:
         tune(problem, bounds={"ridge": (0.1, 0.1)})
     with pytest.raises(InvalidFieldError, match=r"bounds\['ridge'\]\[0\] = 0"):
         tune(problem, bounds={"ridge": (0.0, 0.1)})
-    with pytest.raises(InvalidFieldError, match="bounds = .*given for data"):
+    with pytest.raises(InvalidFieldError, match=r"bounds = .*given for data"):
         tune(problem, ["data.signal_norm"])
     with pytest.raises(InvalidFieldError, match="bounds = 'exponent'"):
         tune(problem, bounds={"exponent": (0.0, 1.0)})
-    with pytest.raises(InvalidFieldError, match="field = 'selection.gamma'"):
+    with pytest.raises(InvalidFieldError, match=r"field = 'selection\.gamma'"):
         tune(problem, ["selection.gamma"], {"selection.gamma": (0.0, 1.0)})
     with pytest.raises(InvalidFieldError, match="over = "):
         tune(problem, [])

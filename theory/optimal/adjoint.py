@@ -35,8 +35,8 @@ Array = NDArray[np.float64]
 FINE = Quadrature(order=16, noise_step=0.8, smoothness=1e-9)
 """Resolution of derivatives: differences of its integrals are meant to be accurate."""
 
-MOST_ROUNDS, MOST_PANELS = 12, 400
-"""Rounds of halving panels, and how many there may be."""
+MOST_PANELS = 400
+"""How many panels there may be."""
 
 CLOSE = 1e-12
 """Displacement at which a solution is refined no more."""
@@ -84,16 +84,15 @@ def resolved(case: Case, u: Array) -> tuple[Rule, Evaluated]:
     """Moments at u by panels that are halved until the integrands are smooth on each."""
     panels: Panels = case.integrand.panels()
     noise = NoiseResolution(FINE.noise_step, FINE.order + 2)
-    for _ in range(MOST_ROUNDS):
+    while True:
         rule = Rule(case.integrand.nodes(panels, FINE.order), FINE.order, noise)
         at = evaluate(case, rule, u)
         if at is None:
             raise ArithmeticError("the equations cannot be evaluated at their solution")
         rough = roughness(at, rule) > FINE.smoothness
         if not rough.any() or len(panels.left) + rough.sum() > MOST_PANELS:
-            break
+            return rule, at
         panels = panels.split(rough)
-    return rule, at
 
 
 def equations(point: Point, problem: Problem, score: Score) -> Array:

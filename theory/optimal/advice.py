@@ -15,7 +15,6 @@ from theory.problem import Problem
 from theory.selection import PowerSelection, RandomSelection, Selection, TopSelection
 from theory.tuning import tune_all
 
-
 COMPARED = ("recommended", "random", "hardest")
 """Schemes whose errors the gains compare."""
 

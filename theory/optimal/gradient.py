@@ -185,7 +185,7 @@ def difference(problem: Problem, name: str, function: Callable[[Problem], Array]
     raise InvalidFieldError(name, value, f"inside its range by {STEP:g} of its value")
 
 
-def _weights(offsets: Array) -> Array:
+def _weights(offsets: NDArray[np.int64]) -> Array:
     """Weights that turn values at these multiples of a step into step times the derivative."""
     powers = np.vander(offsets, increasing=True).T.astype(np.float64)
     weights = np.linalg.solve(powers, np.eye(len(offsets))[1])

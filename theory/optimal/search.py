@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog, root
-from scipy.sparse import csr_array
 from scipy.special import ndtr
 
 from theory.optimal.intervals import Intervals
@@ -128,11 +127,11 @@ def linear_program(grid: Grid, errors: Array, z: Array, pi: Array, target: Targe
     bounds = [*([(0.0, 1.0)] * len(pi)), (None, None)]
     if target.at_most:
         rows, right = np.vstack([rows, kept]), np.append(right, target.fraction)
-        found = linprog(cost, csr_array(rows), right, bounds=bounds, method="highs")
+        found = linprog(cost, rows, right, bounds=bounds, method="highs")
         multiplier = found.ineqlin.marginals[-1]
     else:
-        equal = (csr_array(kept), np.array([target.fraction]))
-        found = linprog(cost, csr_array(rows), right, *equal, bounds=bounds, method="highs")
+        equal = (kept, np.array([target.fraction]))
+        found = linprog(cost, rows, right, *equal, bounds=bounds, method="highs")
         multiplier = found.eqlin.marginals[0]
     weights = np.maximum(-np.asarray(found.ineqlin.marginals)[: len(z)], 0.0)
     s = np.clip(found.x[:-1], 0.0, 1.0)
@@ -324,7 +323,7 @@ def refine(
     symmetric = intervals.is_symmetric(1e-3 * law.deviation) and len(thresholds) > 0
     symmetric = symmetric and all(abs(m + n) < 1e-12 for m, n in _pairs(law.means))
     unknown = Thresholds(intervals, pinned, symmetric)
-    active = np.flatnonzero(at.program.weights > ACTIVE)
+    active = [int(k) for k in np.flatnonzero(at.program.weights > ACTIVE)]
     constrained = not (target.at_most and at.program.level >= 0)
     scale = max(
         float(np.std([m.derivative(s, at.grid.t) for m, s in zip(models, at.states, strict=True)])),

@@ -44,7 +44,7 @@ SAME = 0.02
 """Probability of another decision below which two selections are refined as one."""
 
 ROUGHLY, SMALL, MOST_ROUNDS = 5e-4, 1e-10, 4
-"""How much worse than at nodes the error of intervals may be; the gap to reach, in how many rounds."""
+"""By how much intervals may be worse than nodes; the gap to reach, and in how many rounds."""
 
 EXPONENTS = (-1.0, -0.5, 0.5, 1.0)
 """The paper's exponents."""

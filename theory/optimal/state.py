@@ -227,14 +227,13 @@ def _apart(edges: Array, least: float) -> Array:
 
 def with_edges(edges: Array, more: Sequence[float]) -> Array:
     """The edges with further ones, which replace those that are too near."""
-    more = np.asarray(sorted(more), dtype=np.float64)
-    more = more[(more > edges[0]) & (more < edges[-1])]
-    if len(more) == 0:
+    inside = np.array([t for t in more if edges[0] < t < edges[-1]])
+    if len(inside) == 0:
         return edges
     least = NARROWEST * (edges[-1] - edges[0])
-    near = np.abs(edges[1:-1, None] - more).min(axis=1) < least
+    near = np.abs(edges[1:-1, None] - inside).min(axis=1) < least
     kept = np.concatenate([edges[:1], edges[1:-1][~near], edges[-1:]])
-    return np.unique(np.concatenate([kept, more]))
+    return np.unique(np.concatenate([kept, inside]))
 
 
 def same_law(models: Sequence[Model]) -> ScoreLaw:
