@@ -31,7 +31,7 @@ class Intervals(NamedTuple):
     def contains(self, t: Array) -> Array:
         """1 for scores that are kept, 0 for others."""
         place = np.searchsorted(np.asarray(self.thresholds), t)
-        return ((place % 2 == 0) == self.first).astype(np.float64)
+        return np.asarray((place % 2 == 0) == self.first, dtype=np.float64)
 
     def probability(self, law: ScoreLaw) -> float:
         """P(the score is kept)."""

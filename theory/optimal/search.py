@@ -119,6 +119,7 @@ def linear_program(grid: Grid, errors: Array, z: Array, pi: Array, target: Targe
         s, level = _lowest(grid.weight, z[0], target)
         value = errors[0] + grid.weight @ (z[0] * (s - pi))
         return Program(s, float(value), np.ones(1), level)
+    solve: Any = linprog  # its stubs have multipliers that may be missing
     scale = float(np.abs(z).max())
     rows = np.hstack([z * grid.weight / scale, -np.ones((len(z), 1))])
     right = ((z * grid.weight) @ pi - errors) / scale
@@ -127,11 +128,11 @@ def linear_program(grid: Grid, errors: Array, z: Array, pi: Array, target: Targe
     bounds = [*([(0.0, 1.0)] * len(pi)), (None, None)]
     if target.at_most:
         rows, right = np.vstack([rows, kept]), np.append(right, target.fraction)
-        found = linprog(cost, rows, right, bounds=bounds, method="highs")
+        found = solve(cost, rows, right, bounds=bounds, method="highs")
         multiplier = found.ineqlin.marginals[-1]
     else:
         equal = (kept, np.array([target.fraction]))
-        found = linprog(cost, rows, right, *equal, bounds=bounds, method="highs")
+        found = solve(cost, rows, right, *equal, bounds=bounds, method="highs")
         multiplier = found.eqlin.marginals[0]
     weights = np.maximum(-np.asarray(found.ineqlin.marginals)[: len(z)], 0.0)
     s = np.clip(found.x[:-1], 0.0, 1.0)

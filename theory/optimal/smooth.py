@@ -69,7 +69,8 @@ def minimise_largest(
                 "jac": lambda v: np.hstack([-slopes(v), np.ones((len(first[0]), 1))]),
             }
         )
-    minimize(
+    search: Any = minimize  # its stubs know no lists of constraints
+    search(
         (lambda v: v[n]) if several else (lambda v: values(v)[0]),
         v,
         jac=(lambda v: np.eye(n + 1)[n]) if several else (lambda v: slopes(v)[0]),
