@@ -126,7 +126,7 @@ def test_thresholds_are_where_the_derivative_meets_its_level() -> None:
 def test_optimum_is_never_worse_than_the_schemes_of_the_paper() -> None:
     """Some of the random problems that accuracy is checked on, of every kind."""
     problems = random_problems(31, seed=7)
-    for k in (0, 1, 5, 18, 22, 23, 28):
+    for k in (1, 5, 18, 22, 23, 28):
         best = optimal_selection(problems[k])
         fraction = min(best.prediction.fraction, 1.0)
         others = predict_all(
