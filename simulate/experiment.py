@@ -22,7 +22,7 @@ from theory.prediction import Prediction, predict_all
 from theory.problem import Problem
 from theory.quantities import described
 from theory.sweep import labelled
-from theory.tuning import tune_ridge
+from theory.tuning import tune_all
 
 Array = NDArray[np.float64]
 
@@ -210,7 +210,7 @@ def _tune(experiment: Experiment, report: Report | None) -> Experiment:
     best: dict[Problem, Problem] = {}
     for first in range(0, len(free), TUNED_CHUNK):
         chunk = free[first : first + TUNED_CHUNK]
-        best.update(zip(chunk, (problem for problem, _ in tune_ridge(chunk)), strict=True))
+        best.update(zip(chunk, (tuned.problem for tuned in tune_all(chunk)), strict=True))
         if report is not None:
             report.predicting(len(best), len(free), "tuned ridges")
     problems = tuple(best[problem] if is_tuned else problem for problem, is_tuned in places)

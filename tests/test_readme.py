@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/own-kinds.md", "docs/running.md", "docs/your-own-pool.md"]
+PAGES = [
+    "README.md",
+    "docs/optimal-selection.md",
+    "docs/own-kinds.md",
+    "docs/running.md",
+    "docs/your-own-pool.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -32,6 +32,7 @@ from theory import (
     Problem,
     SingleIndex,
     Status,
+    Tuned,
     predict,
     predict_all,
 )
@@ -155,10 +156,10 @@ def test_every_figure_draws_tabulates_and_claims_from_its_grid(
     monkeypatch.setattr("simulate.experiment.predict_all", invented_predictions)
     monkeypatch.setattr("simulate.experiment.run", invented_run)
 
-    def untuned(problems: Iterable[Problem], *_: float) -> list[tuple[Problem, Prediction]]:
-        return [(problem, invented_predictions([problem])[0]) for problem in problems]
+    def untuned(problems: Iterable[Problem]) -> list[Tuned]:
+        return [Tuned(problem, invented_predictions([problem])[0], (), ()) for problem in problems]
 
-    monkeypatch.setattr("simulate.experiment.tune_ridge", untuned)
+    monkeypatch.setattr("simulate.experiment.tune_all", untuned)
     reproduction = REPRODUCTIONS[name]
     for full in (False, True):
         results = run_experiment(reproduction.experiment(full))

@@ -22,6 +22,15 @@ from theory.kinds import (
 )
 from theory.labels import LabelCurve, Steps
 from theory.losses import HingeLoss, LogisticLoss, Loss, SmoothedHingeLoss, SquaredLoss
+from theory.optimal import (
+    OptimalSelection,
+    Recommendation,
+    RobustSelection,
+    gradient,
+    optimal_selection,
+    recommend,
+    robust_selection,
+)
 from theory.prediction import ConvergenceError, Prediction, predict, predict_all
 from theory.problem import Problem
 from theory.quadrature import Quadrature
@@ -36,7 +45,7 @@ from theory.selection import (
 from theory.solver import Status
 from theory.surrogate import GivenSurrogate, PerfectSurrogate, TrainedSurrogate
 from theory.sweep import sweep
-from theory.tuning import tune_ridge
+from theory.tuning import Tuned, tune, tune_all
 
 __all__ = [
     "F1",
@@ -55,6 +64,7 @@ __all__ = [
     "LogisticLink",
     "LogisticLoss",
     "Loss",
+    "OptimalSelection",
     "PerfectSurrogate",
     "PowerSelection",
     "Prediction",
@@ -62,6 +72,8 @@ __all__ = [
     "Problem",
     "Quadrature",
     "RandomSelection",
+    "Recommendation",
+    "RobustSelection",
     "Rule",
     "Score",
     "ScoreLaw",
@@ -77,8 +89,14 @@ __all__ = [
     "TopSelection",
     "TrainedSurrogate",
     "Training",
+    "Tuned",
+    "gradient",
+    "optimal_selection",
     "predict",
     "predict_all",
+    "recommend",
+    "robust_selection",
     "sweep",
-    "tune_ridge",
+    "tune",
+    "tune_all",
 ]

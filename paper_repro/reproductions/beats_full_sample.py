@@ -43,7 +43,7 @@ AXES: dict[str, list[Any]] = {
 TITLES = {"f1": "f1 labels", "f2": "f2 labels", "mixture": "mixture, r = 1, 10 % labels flipped"}
 
 BOUNDS = " within [1e-4, 10]"
-"""Of tuned ridges: the defaults of ``tune_ridge``."""
+"""Of tuned ridges: the defaults of ``tune``."""
 
 SPOTS = [
     ("f1", HIGH_DIMENSION, "0.001", "α = 1", 0.8),
