@@ -29,6 +29,7 @@ from theory.population_equations import (
     Rows,
     Setting,
     State,
+    influence,
     log_losses,
     responses,
     solve,
@@ -53,8 +54,9 @@ class PopulationPrediction:
     points_per_dimension: n/p. halved: whether the bias of finite n was removed.
     residual: of the equations, relative; at most 1e-6 where solved. steps: how many were taken.
     status: how the solve ended. Where it is not CONVERGED the results are NaN.
-    point_errors, point_log_losses: what every labelled point contributes, shape [n]. Their means
-        are the predictions; differences between two predictions, point by point, judge a gain.
+    point_errors, point_log_losses: what every labelled point contributes, shape [n]: its own test,
+        and what its weight in theta does to all tests. Their means are the predictions, their
+        spread the sampling errors; differences of two predictions, point by point, judge a gain.
     """
 
     misclassification: float
@@ -172,6 +174,8 @@ class Population:
             return self._prediction(setting, status, _nothing(self.size), halve)
         near = None if start is None else self._start(start, setting.pool_size)
         outcome = _outcome(self._points, setting, near)
+        if near is not None and not outcome.residual <= TOLERANCE:
+            outcome = _outcome(self._points, setting, None)
         if halve and outcome.residual <= TOLERANCE:
             outcome = self._halved(setting, outcome)
         if not outcome.residual <= TOLERANCE:
@@ -264,7 +268,7 @@ class Population:
 
 
 class _Outcome(NamedTuple):
-    """A solved state and every point's probability of error and expected log loss, shape [n]."""
+    """A solved state and every point's contributions to test error and log loss, shape [n]."""
 
     state: State
     errors: Array
@@ -279,16 +283,21 @@ def _nothing(size: int) -> _Outcome:
 
 
 def _outcome(points: Points, setting: Setting, start: State | None) -> _Outcome:
-    """Solve, and test every point without itself."""
-    state, residual, steps = solve(points, setting, start)
+    """Solve, and test every point without itself; add what it does to the others' tests."""
+    found = solve(points, setting, start)
+    state, residual, steps = found.state, found.residual, found.steps
     if not residual <= TOLERANCE:
         return _nothing(len(points.labels))._replace(residual=residual, steps=steps)
     margin, deviation = points.labels * (points.design @ state.theta), np.sqrt(state.variance)
     r = responses(margin, deviation, state.v, setting.weight, points.loss)
     h = setting.probability * setting.pool_size * state.v / len(margin)
     margin += h / (1 - h * r.curvature) * r.slope
-    errors = ndtr(-margin / deviation)
-    return _Outcome(state, errors, log_losses(margin, deviation), residual, steps)
+    t = margin / deviation
+    by_margin = -np.exp(-(t**2) / 2) / (math.sqrt(2 * math.pi) * deviation)
+    errors = ndtr(-t) + influence(points, setting, found, r, by_margin)
+    losses, by_margin = log_losses(margin, deviation)
+    losses += influence(points, setting, found, r, by_margin)
+    return _Outcome(state, errors, losses, residual, steps)
 
 
 def _halves(labels: Array, probability: Array) -> tuple[Rows, Rows]:

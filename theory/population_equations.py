@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
+from scipy.special import expit
 
 from theory.losses import LogisticLoss, Loss, response
 from theory.quadrature import gauss_legendre
@@ -101,13 +102,14 @@ class Responses(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Where the solver ended.
+    """Where the solver ended, with A there, shape [d, d].
 
     residual: the largest relative change of V_i and sigma_i^2 in a further step, and the norm of
         Lambda theta + g relative to (1/n) sum pi_i S_i |x_i|; NaN where the equations broke down.
     """
 
     state: State
+    a: Array
     residual: float
     steps: int
 
@@ -118,11 +120,17 @@ def solve(points: Points, setting: Setting, start: State | None = None) -> Found
     few = 2 * kept.size < len(points.labels)  # what is not selected only waits for the answer
     active = points.of(kept) if few else points
     asked = setting.of(kept) if few else setting
-    state = cold_start(active, asked) if start is None else start.of(kept) if few else start
+    nothing = np.full(len(points.labels), math.nan)
+    state = State(np.zeros(len(setting.penalty)), nothing, nothing) if start is None else start
+    state = state.of(kept) if few else state
     pulls = setting.probability * setting.weight * np.linalg.norm(points.design, axis=1)
-    mixing, residual, steps = _Mixing(active.design, len(points.labels)), math.nan, 0
+    mixing, residual, steps = _Mixing(active.design), math.nan, 0
+    a = np.full((len(setting.penalty),) * 2, math.nan)
     try:
-        for steps in range(1, MOST_STEPS + 1):
+        if start is None:
+            state = cold_start(active, asked, len(points.labels))
+        while steps < MOST_STEPS:
+            steps += 1
             a, m, slope = _matrices(active, asked, state, len(points.labels))
             v, variance = _spreads(active.design, a, m, setting.pool_size)
             image = State(state.theta - a @ slope, v, variance)
@@ -136,19 +144,18 @@ def solve(points: Points, setting: Setting, start: State | None = None) -> Found
             state = mixing.next(state, image, residual)
         v, variance = _spreads(points.design, a, m, setting.pool_size)
     except np.linalg.LinAlgError:  # without ridge: not enough points
-        nothing = np.full(len(points.labels), math.nan)
-        return Found(State(state.theta, nothing, nothing), math.nan, steps)
-    return Found(State(state.theta, v, variance), residual, steps)
+        return Found(State(state.theta, nothing, nothing), a, math.nan, steps)
+    return Found(State(state.theta, v, variance), a, residual, steps)
 
 
-def cold_start(points: Points, setting: Setting) -> State:
-    """V_i and sigma_i^2 of a first step from theta = 0, V_i = 0 and sigma_i = 0."""
+def cold_start(points: Points, setting: Setting, count: int) -> State:
+    """V_i and sigma_i^2 of a first step from theta = 0, V_i = 0 and sigma_i = 0; count: n."""
     w, loss = setting.weight, points.loss
     slope = w * float(loss.slope(0.0))
     curvature = w * max(float(loss.curvature(0.0)), 0.25)
     at_zero = Responses(slope, slope**2, curvature)
     theta = np.zeros(points.design.shape[1])
-    a, m, _ = _assembled(points, setting, theta, at_zero, len(w))
+    a, m, _ = _assembled(points, setting, theta, at_zero, count)
     return State(theta, *_spreads(points.design, a, m, setting.pool_size))
 
 
@@ -171,6 +178,21 @@ def _assembled(
     m = _weighted_gram(points.design, share * r.slope_squared) - np.outer(g, g)
     a = cho_solve(cho_factor(h), np.eye(len(h)))
     return a, m, setting.penalty * theta + g
+
+
+def influence(
+    points: Points, setting: Setting, found: Found, r: Responses, by_margin: Array
+) -> Array:
+    """What every point does to a mean over points through theta, shape [n]; its mean is 0.
+
+    by_margin: the derivative of what is averaged in m_i, shape [n]. With
+    d = (1/n) sum y_i x_i by_margin, from d theta = -A dg: -pi_i y_i E r x_i^T A d, less its mean.
+    (What V_i and C do beside it is a tenth of this or less.)
+    """
+    x, y = points.design, points.labels
+    d = x.T @ (y * by_margin) / len(y)
+    values = -setting.probability * y * r.slope * (x @ (found.a @ d))
+    return np.asarray(values - values.mean())
 
 
 def _weighted_gram(x: Array, weight: Array) -> Array:
@@ -201,8 +223,7 @@ def _pieces(count: int, width: int) -> Iterator[slice]:
 class _Mixing:
     """Anderson's mixing: the combination of the last steps whose change is smallest."""
 
-    def __init__(self, design: Array, count: int) -> None:
-        del count
+    def __init__(self, design: Array) -> None:
         self._column = np.sqrt(np.einsum("ij,ij->j", design, design))
         self._points: list[Array] = []
         self._changes: list[Array] = []
@@ -255,16 +276,18 @@ def responses(margin: Array, deviation: Array, v: Array, weight: Array, loss: Lo
     return Responses(sums[0] / v, sums[1] / v**2, sums[2] / v)
 
 
-def log_losses(margin: Array, deviation: Array) -> Array:
-    """E log(1 + exp(-(margin + deviation G))), in nats, shape [n].
+def log_losses(margin: Array, deviation: Array) -> tuple[Array, Array]:
+    """E log(1 + exp(-(margin + deviation G))), in nats, and its derivative in margin, shape [n].
 
-    >>> bool(abs(log_losses(np.array([-30.0]), np.array([3.0]))[0] - 30) < 1e-8)
+    >>> loss, slope = log_losses(np.array([-30.0]), np.array([3.0]))
+    >>> np.allclose([loss, slope], [[30], [-1]], atol=1e-8)
     True
     """
-    result = np.empty_like(margin)
+    result, slope = np.empty_like(margin), np.empty_like(margin)
     for rows, z, density in _rules(margin, deviation, deviation, LogisticLoss()):
         result[rows] = (np.logaddexp(0, -z) * density).sum(axis=1)
-    return result
+        slope[rows] = -(expit(-z) * density).sum(axis=1)
+    return result, slope
 
 
 def _rules(
