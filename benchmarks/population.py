@@ -11,6 +11,7 @@ import argparse
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -43,9 +44,8 @@ def main() -> None:
         for selection in standard_schemes([0.3], alphas=[-1.0, 1.0], reweight=False):
             probability = selection.inclusion_probabilities(scores)
             for halving in (False, True):
-                took, found = timed(
-                    lambda q=probability, h=halving: population.predict(q, 4 * p, 0.01, halving=h)
-                )
+                work = partial(population.predict, probability, 4 * p, ridge=0.01, halving=halving)
+                took, found = timed(work)
                 print(f"n={n} p={p} {selection}, halving={halving}: {took}, {found.steps} steps")
     x, population = x[:, :256], Population(x[:, :256], y)
     schemes = standard_schemes([0.1, 0.3], alphas=[-1.0, 1.0], reweight=False)
