@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from figures import z_score_plot
 from paper_repro.results import describe_run, write_pictures, write_results
 from simulate import Estimate, estimate_all
+from simulate.compare import z_scores
 from theory import (
     F1,
     F2,
@@ -35,6 +35,7 @@ from theory import (
     TrainedSurrogate,
     predict_all,
 )
+from theory.machine import one_thread
 
 NAME = "validation"
 QUANTITIES = ("misclassification", "alpha_0", "alpha_s", "alpha_perp")
@@ -134,7 +135,7 @@ def validate(
             "theory": (dims, theory),
             "simulation": (dims, mean),
             "standard_error": (dims, error),
-            "z": (dims, _z_scores(mean - theory, error)),
+            "z": (dims, z_scores(mean, theory, error)),
             "failed_fits": ("problem", [e.failed_fits for e in estimates]),
         },
         coords={"problem": [repr(p) for p in drawn], "quantity": list(QUANTITIES)},
@@ -154,14 +155,7 @@ def _both(
 ) -> tuple[Prediction, Estimate]:
     """Theory (NaN if it fails) and simulation, which is kept, of one problem."""
     store = directory / f"simulation-p{dimension}-x{repeats}" / f"problem-{seed}"
-    with threadpool_limits(1):
+    with one_thread():
         (prediction,) = predict_all([problem])
         (estimate,) = estimate_all([problem], dimension, repeats, seed, store=store)
     return prediction, estimate
-
-
-def _z_scores(gap: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """gap/error, NaN where both vanish: alpha_s is exactly 0 without an error direction."""
-    z = np.full(gap.shape, np.nan)
-    np.divide(gap, error, out=z, where=error > 0)
-    return z
