@@ -117,7 +117,7 @@ def _described(value: Any, above: tuple[Any, ...]) -> Iterator[str]:
         yield f"{type(value).__name__} of {len(value)}"
         for item in value:
             yield from _described(item, above)
-    elif is_dataclass(value):
+    elif "__dataclass_fields__" in vars(type(value)):  # itself one, not only its base
         yield "a"
         yield from _described(type(value), above)
         for field in fields(value):
@@ -172,7 +172,7 @@ def _function_described(function: types.FunctionType, above: tuple[Any, ...]) ->
         return
     code = function.__code__
     yield f"function {function.__qualname__}"
-    yield _source(code, function.__qualname__)
+    yield _source(code, code.co_filename, function.__qualname__)
     if function.__name__ == "<lambda>":  # several may stand on one line
         yield code.co_code.hex()
     for cell in function.__closure__ or ():
@@ -197,7 +197,8 @@ def _names(code: types.CodeType) -> set[str]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _source(code: types.CodeType, name: str) -> str:
+def _source(code: types.CodeType, file: str, name: str) -> str:
+    del file  # in which equal code may stand elsewhere, or not at all
     try:
         return textwrap.dedent(inspect.getsource(code))
     except (OSError, TypeError):

@@ -1,6 +1,7 @@
 """An interrupt is never lost, wherever the program happens to be."""
 
 import _thread
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,15 @@ from typing import Any
 
 AGAIN = 0.05
 """Seconds until an interrupt that was swallowed is raised again."""
+
+
+def _interrupt() -> None:
+    """Interrupt the main thread, also where it waits."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 @contextmanager
@@ -25,7 +35,7 @@ def kept_interrupts() -> Iterator[None]:
 
     def hook(ignored: Any) -> None:
         if ignored.exc_type is not None and issubclass(ignored.exc_type, KeyboardInterrupt):
-            again = threading.Timer(AGAIN, _thread.interrupt_main)
+            again = threading.Timer(AGAIN, _interrupt)
             again.daemon = True
             again.start()
         else:
