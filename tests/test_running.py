@@ -21,8 +21,8 @@ from rich.console import Console
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from simulate import ExecutorError, Plan, TaskError, WorkersDiedError, estimate, process_pool, run
-from simulate.running import progress, workers
 from simulate.running import run as running
+from simulate.running import workers
 from simulate.running.interrupts import kept_interrupts
 from simulate.running.progress import ProgressReport
 from simulate.subset import draw_weights
@@ -189,7 +189,7 @@ def test_the_first_time_left_after_resuming_is_right(monkeypatch: pytest.MonkeyP
     plan = Plan((power_problem(),), (20,), repeats=1000)
     results = np.zeros((1, 11))
     now = 0.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     said = StringIO()
     with ProgressReport(Console(file=said, width=200)) as report:
         report.begin(plan, dict.fromkeys(plan.tasks[:900], results))

@@ -5,6 +5,8 @@ import math
 from collections.abc import Collection, Mapping, Set
 from typing import Any
 
+import jax
+
 
 class InvalidFieldError(ValueError):
     """A field of a problem description lies outside its allowed range."""
@@ -60,10 +62,9 @@ def _item(field: str, value: Any, allowed: str) -> Any:
     """What an array without dimensions holds, None for other arrays; other values as they are."""
     if not (hasattr(value, "__array__") and hasattr(value, "ndim")):
         return value
-    try:
-        return value.item() if value.ndim == 0 else None
-    except Exception:  # a JAX value that is being traced has no number yet
-        raise InvalidFieldError(field, value, allowed) from None
+    if isinstance(value, jax.core.Tracer):  # has no number, or one without its derivative
+        raise InvalidFieldError(field, value, f"{allowed}, not one that JAX traces")
+    return value.item() if value.ndim == 0 else None
 
 
 def as_positive(field: str, value: Any) -> float:
@@ -102,7 +103,7 @@ def as_bool(field: str, value: Any) -> bool:
 def as_count(field: str, value: Any, least: int = 1, most: int | None = None) -> int:
     """Return a whole number exactly, whatever its size; 20.0 counts as 20."""
     allowed = (
-        f"a whole number >= {least}" if most is None else f"a whole number in [{least}, {most}]"
+        f"a whole number >= {least}" if most is None else f"a whole number >= {least} and <= {most}"
     )
     plain = _plain(field, value, allowed)
     try:
