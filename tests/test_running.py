@@ -237,10 +237,11 @@ def test_workers_never_see_an_interrupt_not_even_as_they_load() -> None:
 
 def test_an_interrupt_while_the_command_loads_is_one_line() -> None:
     code = (
-        "import builtins, runpy, sys\n"
+        "import builtins, runpy, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "load = builtins.__import__\n"
         "def hit(name, *rest, **named):\n"
-        "    if name == 'simulate.files': raise KeyboardInterrupt\n"
+        "    if name == 'simulate.files': signal.raise_signal(signal.SIGINT)\n"
         "    return load(name, *rest, **named)\n"
         "builtins.__import__ = hit\n"
         "sys.argv = ['dataselect', '--help']\n"

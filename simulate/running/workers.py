@@ -1,5 +1,6 @@
 """Executors: worker processes of this machine that can be replaced, and a cluster's."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -7,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,12 @@ def cluster(scheduler: str) -> Iterator[Executor]:
         client = Client(scheduler)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise ExecutorError(f"no scheduler answers at {scheduler} ({error})") from None
-    with client:
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # a scheduler that ends is one line, from ``run``
+    with ExitStack() as stack:
+        stack.callback(logger.setLevel, level)
+        stack.enter_context(client)
         yield client.get_executor()  # type: ignore[no-untyped-call]
 
 
