@@ -12,7 +12,6 @@ they are first used.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,13 +19,17 @@ if TYPE_CHECKING:
     from simulate import *  # noqa: F403
     from theory import *  # noqa: F403
 
-__version__ = version("data-selection-theory")
+    __version__: str
 
 ROOMS = ("theory", "simulate", "figures")
 """Where names are looked for, in this order."""
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # only now: the command line starts quickly
+
+        return version("data-selection-theory")
     if not name.startswith("_"):
         for room in ROOMS:
             module = import_module(room)

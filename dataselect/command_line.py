@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -30,13 +29,15 @@ from paper_repro.reproduce import reproduce as reproduce_figure
 from paper_repro.reproduction import Reproduction
 from paper_repro.results import describe_run
 from simulate import StoreError, cluster, process_pool
-from simulate.experiment import Experiment, run_experiment
-from simulate.files import write_dataset, write_json
+from simulate.experiment import Experiment, open_results, run_experiment
+from simulate.files import read_dataset, write_dataset, write_json
+from simulate.running.errors import RunError
 from simulate.running.forecast import forecast
+from simulate.running.interrupts import kept_interrupts
 from simulate.running.progress import ProgressReport, duration
-from simulate.running.run import WorkersDiedError
 from simulate.sweep_file import read_problem, read_sweep
 from theory.checks import near_names
+from theory.machine import cores
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,7 +48,7 @@ app = typer.Typer(
 )
 
 
-CORES = os.cpu_count() or 1
+CORES = cores()
 Workers = Annotated[int, typer.Option(min=1, help="Worker processes.")]
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask scheduler to use instead of processes.")
@@ -273,7 +274,10 @@ def _sweep_command(only_simulation: bool) -> Callable[..., None]:
             _print_plan(declared, workers)
             return
         directory = output or Path("results") / file.stem
-        with long_run(directory, workers, scheduler) as (store, executor):
+        with (
+            open_results(directory, declared),
+            long_run(directory, workers, scheduler) as (store, executor),
+        ):
             _run_sweep(declared, file, store, executor, quiet)
 
     return command
@@ -344,7 +348,7 @@ def plot(
     path = store / "results.nc"
     if not path.exists():
         raise StoreError(f"{path} does not exist: run or finish the sweep that writes {store}")
-    results = xr.load_dataset(path, engine="h5netcdf")
+    results = read_dataset(path)
     names = [d for d in results.dims if d not in ("dimension", "data_set")]
     drawn = {"overlay": draw_sweep(results, x)} if names else {}
     if THEORY in results and SIMULATION in results and results.sizes["dimension"] > 1:
@@ -363,7 +367,8 @@ def long_run(
     directory.mkdir(parents=True, exist_ok=True)  # fail now, not after the computation
     matplotlib.use("agg")
     try:
-        with process_pool(workers) if scheduler is None else cluster(scheduler) as executor:
+        pool = process_pool(workers) if scheduler is None else cluster(scheduler)
+        with kept_interrupts(), pool as executor:
             yield directory, executor
     except KeyboardInterrupt:
         print(
@@ -380,6 +385,6 @@ def main() -> None:
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except (theory.ConvergenceError, WorkersDiedError, BrokenExecutor) as error:
+    except (theory.ConvergenceError, RunError, BrokenExecutor) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

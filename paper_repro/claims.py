@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
-from simulate.compare import mean_and_error, normal_deviates
+from simulate.compare import mean_and_error, normal_deviates, z_scores
 
 Array = NDArray[np.float64]
 Source = Literal["paper", "here"]
@@ -116,8 +116,12 @@ def _simulated_beats(source: Source, statement: str, pair: Sequence[xr.Dataset])
     good = np.logical_and.reduce([p.simulation_converged.values == 1 for p in pair])
     values = [p.simulation_misclassification.values[good] for p in pair]
     gaps = values[1] - values[0]
+    if gaps.size < 2:
+        return Claim(statement, source, "fewer than two pairs converged", "simulation", False, 0.0)
     error = gaps.std(ddof=1) / gaps.size**0.5
-    certain = float(stats.t.cdf(gaps.mean() / error, gaps.size - 1))
+    worse, better = (np.asarray(v.mean()) for v in reversed(values))
+    z = float(np.nan_to_num(z_scores(worse, better, np.asarray(error)), nan=0.0, posinf=np.inf))
+    certain = float(stats.t.cdf(z, gaps.size - 1))
     numbers = _against([float(v.mean()) for v in values])
     return Claim(
         statement,
@@ -276,6 +280,7 @@ def _compared(results: xr.Dataset) -> pd.DataFrame:
     mean, error = mean_and_error(results)
     columns = xr.Dataset(
         {
+            "theory": results.theory_misclassification,
             "gap": mean - results.theory_misclassification,
             "error": error,
             "repeats": (results.simulation_converged == 1).sum("data_set"),
@@ -286,8 +291,10 @@ def _compared(results: xr.Dataset) -> pd.DataFrame:
     )
     table = columns.to_dataframe().reset_index()
     table = table[table.wanted]
-    z = (table.gap / table.error).where(table.gap != 0, 0.0)
-    return table.assign(z=normal_deviates(z.to_numpy(), table.repeats.to_numpy()))
+    predicted, spread = table.theory.to_numpy(), table.error.to_numpy()
+    z = z_scores(predicted + table.gap.to_numpy(), predicted, spread)
+    z = np.where(np.isnan(z) & np.isfinite(spread + predicted), 0.0, z)  # constant, as predicted
+    return table.assign(z=normal_deviates(z, table.repeats.to_numpy()))
 
 
 def _pooled(results: xr.Dataset) -> pd.DataFrame:

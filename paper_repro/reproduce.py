@@ -11,7 +11,7 @@ import xarray as xr
 from paper_repro.reproduction import Reproduction
 from paper_repro.results import describe_run, write_pictures, write_results
 from simulate.experiment import Report, run_experiment
-from simulate.files import write_json
+from simulate.files import read_dataset, write_json
 from theory.quantities import QUANTITIES
 
 
@@ -46,7 +46,7 @@ def load_results(reproduction: Reproduction, directory: Path) -> xr.Dataset:
         raise FileNotFoundError(
             f"{path} does not exist: run dataselect reproduce {reproduction.name} first"
         )
-    results = xr.load_dataset(path, engine="h5netcdf")
+    results = read_dataset(path)
     differing = [
         f"axis {name} differs"
         for name, values in reproduction.axes.items()

@@ -49,6 +49,7 @@ class Reproduction:
         steps = itertools.product(*self.axes.values())
         labels = [dict(zip(self.axes, step, strict=True)) for step in steps]
         coordinates = {name: coordinate(name, name, list(v)) for name, v in self.axes.items()}
+        scale = "full" if full else "quick"
         return Experiment(
             title=self.title,
             frame=xr.Dataset(coords=coordinates),
@@ -56,5 +57,6 @@ class Reproduction:
             sizes=tuple(self.size(full=full, **at) for at in labels),
             tuned=tuple(self.tuned(**at) for at in labels),
             seed=seed,
-            attributes={"scale": "full" if full else "quick"},
+            attributes={"scale": scale},
+            stores=f"simulation-{scale}",
         )

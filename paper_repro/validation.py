@@ -11,7 +11,7 @@ import xarray as xr
 
 from figures import z_score_plot
 from paper_repro.results import describe_run, write_pictures, write_results
-from simulate.compare import mean_and_error
+from simulate.compare import mean_and_error, z_scores
 from simulate.experiment import Experiment, Report, Size, run_experiment
 from theory import (
     F1,
@@ -41,9 +41,6 @@ QUANTITIES = ("misclassification", "alpha_0", "alpha_s", "alpha_perp")
 
 LARGEST_Z, LARGEST_RMS = 4.0, 1.3
 """What agreement allows: of any z-score, and of a quantity's over all problems."""
-
-ROUNDING = 1e-12
-"""A standard error below this, relative to a mean above 1, is that of a constant."""
 
 DATA = (
     SingleIndex(F1, 5.0),
@@ -132,7 +129,7 @@ def validate(
     """
     began = time.perf_counter()
     results = run_experiment(experiment(dimension, repeats, count), directory, executor, report)
-    z = z_scores(results)
+    z = deviates(results)
     results = results.assign({f"z_{name}": z.sel(quantity=name, drop=True) for name in QUANTITIES})
     figure = z_score_plot(
         z, f"{count} problems of every kind: p = {dimension}, {repeats} data sets each"
@@ -143,13 +140,13 @@ def validate(
     return results, [*files, *write_pictures(directory, {NAME: figure})]
 
 
-def z_scores(results: xr.Dataset) -> xr.DataArray:
-    """(mean - predicted) / standard error, over problem and quantity; NaN for constants."""
+def deviates(results: xr.Dataset) -> xr.DataArray:
+    """z-scores over problem and quantity; NaN for constants that are as predicted."""
     columns = []
     for name in QUANTITIES:
         mean, error = mean_and_error(results, name)
-        constant = error <= ROUNDING * np.maximum(1, abs(mean))
-        columns.append(((mean - results[f"theory_{name}"]) / error).where(~constant))
+        predicted = results[f"theory_{name}"]
+        columns.append(mean.copy(data=z_scores(mean.values, predicted.values, error.values)))
     z = xr.concat(columns, xr.Variable("quantity", list(QUANTITIES)))
     return z.transpose("problem", "quantity").rename("z")
 
@@ -165,7 +162,7 @@ class Verdict(NamedTuple):
 def verdict(results: xr.Dataset) -> Verdict:
     """Whether theory and simulation agree: every problem predicted, no |z| above LARGEST_Z and no
     root-mean-square z above LARGEST_RMS."""
-    z = z_scores(results)
+    z = deviates(results)
     worst = abs(z).max("quantity").fillna(0)
     rms = (z**2).mean("problem") ** 0.5
     solved = bool(results.theory_misclassification.notnull().all())

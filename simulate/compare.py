@@ -19,6 +19,9 @@ from theory.quantities import MEASURED
 
 Array = NDArray[np.float64]
 
+ROUNDING = 1e-12
+"""Relative to the mean: a smaller standard error is rounding, of a quantity that does not vary."""
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -69,7 +72,8 @@ def compare(
     result = {}
     for name in MEASURED:
         means = [getattr(e, name) for e in sizes]
-        if all(m.standard_error > 0 for m in means):
+        mean = np.array([m.mean for m in means])
+        if np.all(varies(mean, np.array([m.standard_error for m in means]))):
             repeats = np.array([e.repeats for e in sizes])
             result[name] = _agreement(getattr(prediction, name), dimensions, means, repeats)
     return result
@@ -94,6 +98,29 @@ def _agreement(
     )
 
 
+def varies(mean: Array, error: Array) -> NDArray[np.bool_]:
+    """Whether a quantity differs between data sets by more than rounding; elementwise.
+
+    >>> varies(np.array([0.3, 0.3, 0.0]), np.array([1e-17, 1e-3, 0.0])).tolist()
+    [False, True, False]
+    """
+    return np.asarray(error > ROUNDING * np.abs(mean))
+
+
+def z_scores(mean: Array, predicted: Array, error: Array) -> Array:
+    """(mean - predicted) / error, elementwise; of a mean that does not vary, NaN if it is as
+    predicted and infinite if it is not.
+
+    >>> mean, predicted = np.array([0.3, 0.3, 0.3]), np.array([0.3, 0.2, 0.2])
+    >>> z_scores(mean, predicted, np.array([1e-17, 0.05, 0.0])).round(9)
+    array([nan,  2., inf])
+    """
+    gap = np.asarray(mean - predicted)
+    alike = np.abs(gap) <= ROUNDING * np.abs(predicted)
+    constant = np.where(alike | np.isnan(error), np.nan, np.copysign(np.inf, gap))
+    return np.asarray(np.divide(gap, error, out=constant, where=varies(mean, error)))
+
+
 def mean_and_error(
     results: xr.Dataset, quantity: str = "misclassification"
 ) -> tuple[xr.DataArray, xr.DataArray]:
@@ -103,8 +130,10 @@ def mean_and_error(
     """
     values = results[f"simulation_{quantity}"].where(results.simulation_converged == 1)
     count = values.count("data_set")
-    error = values.std("data_set", ddof=1) / np.sqrt(count.where(count > 1))
-    return values.mean("data_set"), error
+    mean = values.mean("data_set")
+    apart = values - mean  # of a constant the rounding of its mean, the same for all
+    error = apart.std("data_set", ddof=1) / np.sqrt(count.where(count > 1))
+    return mean + apart.mean("data_set"), error
 
 
 def normal_deviates(z: Array, repeats: NDArray[np.int_]) -> Array:
@@ -159,5 +188,8 @@ class RunningAgreement:
         values, count = self._values[enough], count[enough]
         error = np.nanstd(values, axis=-1, ddof=1) / np.sqrt(count)
         predicted = np.broadcast_to(self._predicted, enough.shape)[enough]
-        z = (np.nanmean(values, axis=-1) - predicted) / error
-        return float(np.sqrt(np.mean(normal_deviates(z, count) ** 2)))
+        z = z_scores(np.nanmean(values, axis=-1), predicted, error)
+        known = ~np.isnan(z)
+        if not known.any():
+            return float("nan")
+        return float(np.sqrt(np.mean(normal_deviates(z[known], count[known]) ** 2)))

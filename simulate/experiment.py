@@ -4,8 +4,9 @@ Sweeps from a file, reproductions of figures and validations are experiments; on
 them all and returns one kind of dataset.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -14,8 +15,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from simulate.running.identity import identity
 from simulate.running.plan import Plan
 from simulate.running.run import Watcher, run
+from simulate.running.store import open_results_store
 from simulate.task import COLUMNS, pool_size
 from theory.checks import InvalidFieldError
 from theory.prediction import Prediction, predict_all
@@ -50,7 +53,7 @@ class Experiment:
     problems, sizes: one for each point; a size of None is not simulated.
     tuned: whether the ridge of each is to be replaced by the best one; by default none is.
     predicted: whether the theory is computed. seed, test_samples: as in a Plan.
-    attributes: kept with the results.
+    attributes: kept with the results. stores: how names of the simulations' stores begin.
     Raises InvalidFieldError where these do not fit each other, or nothing is left to compute.
     """
 
@@ -63,6 +66,7 @@ class Experiment:
     seed: int = 0
     test_samples: int | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    stores: str = "simulation"
 
     def __post_init__(self) -> None:
         points = int(np.prod(list(self.frame.sizes.values()), dtype=int))
@@ -132,15 +136,35 @@ def run_experiment(
     watcher = report.expecting(predictions) if report is not None else None
     measured: dict[tuple[Problem, Size | None], Array] = {}
     for size, plan in plans.items():
-        store = directory / store_name(plan) if directory is not None else None
+        name = f"{experiment.stores}-p{size.dimension}-seed{plan.seed}"
+        store = directory / name if directory is not None else None
         values = run(plan, store, executor, watcher)[0]
         measured.update(((p, size), v) for p, v in zip(plan.problems, values, strict=True))
     return results.assign(_simulation(experiment, measured))
 
 
-def store_name(plan: Plan) -> str:
-    """The directory of a plan of one dimension within that of its experiment."""
-    return f"simulation-p{plan.dimensions[0]}-x{plan.repeats}-seed{plan.seed}"
+@contextmanager
+def open_results(directory: Path, experiment: Experiment) -> Iterator[None]:
+    """The directory of an experiment's results, locked and checked: they may grow, not shrink.
+
+    Raises StoreError where it holds another experiment's, or cannot be used.
+    """
+    described: dict[str, Any] = {
+        "axes": list(experiment.frame.coords),
+        "theory": experiment.predicted,
+        "problems": [repr(problem) for problem in dict.fromkeys(experiment.problems)],
+        "identities": [identity(problem) for problem in dict.fromkeys(experiment.problems)],
+    }
+    sizes = [size for size in experiment.sizes if size is not None]
+    if sizes:
+        described["simulation"] = {
+            "seed": experiment.seed,
+            "test_samples": experiment.test_samples,
+            "dimensions": sorted({size.dimension for size in sizes}),
+            "data_sets": max(size.repeats for size in sizes),
+        }
+    with open_results_store(directory, described):
+        yield
 
 
 def _arranged(

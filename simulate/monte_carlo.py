@@ -58,7 +58,7 @@ def estimate(
     """Simulate one problem at finite size: draw, score, select, fit, test.
 
     dimension: p >= 2; the pool has N = round(samples_per_dimension * p) samples.
-    repeats: independent data sets, >= 1. seed: a whole number >= 0; fixes every random draw.
+    repeats: independent data sets, >= 1. seed: a whole number in [0, 2^128); fixes every draw.
     test_samples: size of a sampled test set; None evaluates the test error exactly, as a
         one-dimensional integral over the fitted model.
     Raises ValueError on other values.
@@ -98,9 +98,11 @@ def summarise(problem: Problem, dimension: int, values: Array) -> Estimate:
     means: dict[str, Mean] = {}
     for name in MEASURED:
         column = good[:, COLUMNS.index(name)]
-        mean = float(column.mean()) if column.size else float("nan")
-        error = column.std(ddof=1) / column.size**0.5 if column.size > 1 else float("nan")
-        means[name] = Mean(mean, float(error))
+        first = column[0] if column.size else float("nan")
+        apart = column - first  # of a constant exactly 0
+        mean = first + apart.mean() if column.size else first
+        error = apart.std(ddof=1) / column.size**0.5 if column.size > 1 else float("nan")
+        means[name] = Mean(float(mean), float(error))
     return Estimate(
         **means,
         dimension=dimension,

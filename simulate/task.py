@@ -4,7 +4,6 @@ All of its selections, ridges and label models reuse one draw of the features. F
 labels run together, as many at a time as the memory rule below allows.
 """
 
-import itertools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -112,19 +111,16 @@ def _batches(task: Task, samples: int) -> Iterator[list[int]]:
     spare = max(LEAST_BATCH_BYTES, samples * task.dimension * 2)
     most = max(1, spare // (FIT_BYTES * (samples + task.dimension)))
 
-    seen: dict[object, int] = {}
+    groups: dict[object, list[int]] = {}
+    for i, problem in enumerate(task.problems):
+        groups.setdefault((problem.data, problem.loss, problem.fit_intercept), []).append(i)
 
-    def group(i: int) -> tuple[str, int]:
-        problem = task.problems[i]
-        alike = problem.data, problem.loss, problem.fit_intercept
-        return repr(alike), seen.setdefault(alike, len(seen))
-
-    def order(i: int) -> tuple[tuple[str, int], float]:
+    def fraction(i: int) -> float:
         selection = task.problems[i].selection
-        return group(i), selection.fraction if isinstance(selection, FixedFraction) else 1.0
+        return selection.fraction if isinstance(selection, FixedFraction) else 1.0
 
-    for _, alike in itertools.groupby(sorted(range(len(task.problems)), key=order), key=group):
-        numbers = np.array(list(alike))
+    for alike in groups.values():
+        numbers = np.array(sorted(alike, key=fraction))
         for batch in np.array_split(numbers, math.ceil(numbers.size / most)):
             yield batch.tolist()
 

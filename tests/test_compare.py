@@ -1,15 +1,22 @@
 """Comparison of simulation with theory, on numbers whose law is known."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from simulate import Estimate, Mean, compare
-from simulate.compare import extrapolate, normal_deviates
+from simulate import Estimate, Mean, Plan, compare, estimate, run
+from simulate.compare import (
+    RunningAgreement,
+    extrapolate,
+    mean_and_error,
+    normal_deviates,
+    z_scores,
+)
 from tests.problems import power_problem
-from theory import InvalidFieldError, predict
+from theory import F1, InvalidFieldError, Problem, SingleIndex, TopSelection, predict
 from theory.quantities import MEASURED
 
 PREDICTION = predict(power_problem())
@@ -77,3 +84,50 @@ def test_normal_deviates_far_out_keep_their_sign_and_order() -> None:
 def test_wrong_estimates_are_named(sizes: list[tuple[int, int]], named: str) -> None:
     with pytest.raises(InvalidFieldError, match=named):
         compare(PREDICTION, [made(p, 0.0, 0.1, repeats) for p, repeats in sizes])
+
+
+def test_what_does_not_vary_is_no_disagreement() -> None:
+    """Of equal numbers the mean and the standard error are rounding, not exactly 0."""
+    problem = Problem(SingleIndex(F1, 5.0), TopSelection("hard", 0.3), 0.1, 2.0)
+    for repeats in (2, 7, 50):
+        estimated = estimate(problem, 50, repeats, seed=1)
+        assert estimated.fraction == Mean(0.3, 0.0)
+        agreement = compare(predict(problem), estimated)
+        assert set(agreement) == {"misclassification", "log_loss", "alpha_0", "alpha_perp"}
+    rounded = dataclasses.replace(estimated, fraction=Mean(0.3 + 6e-17, 4e-18))
+    assert "fraction" not in compare(predict(problem), rounded)
+
+
+def test_z_scores_where_nothing_varies() -> None:
+    mean = np.array([0.3 + 6e-17, 0.3, 0.3, 0.3, 0.0])
+    predicted = np.array([0.3, 0.2, 0.4, 0.2, 0.0])
+    error = np.array([4e-18, 1e-17, 0.0, 0.05, 0.0])
+    np.testing.assert_allclose(
+        z_scores(mean, predicted, error), [np.nan, np.inf, -np.inf, 2, np.nan]
+    )
+    assert np.isnan(z_scores(mean, predicted, np.full(5, np.nan))).all()
+
+
+def test_the_mean_of_a_labelled_constant_has_no_error() -> None:
+    problem = Problem(SingleIndex(F1, 5.0), TopSelection("hard", 0.3), 0.1, 2.0)
+    plan = Plan((problem,), (50,), 7, seed=1)
+    values = run(plan)
+    mean, error = mean_and_error(plan.dataset(values), "fraction")
+    assert abs(float(mean.item()) - 0.3) <= 1e-16
+    assert float(error.item()) < 1e-30
+    mean, error = mean_and_error(plan.dataset(values))
+    expected = values[0, 0, :, 0]
+    assert mean.item() == pytest.approx(expected.mean(), rel=1e-12)
+    assert error.item() == pytest.approx(expected.std(ddof=1) / 7**0.5, rel=1e-12)
+
+
+def test_running_agreement_leaves_out_what_does_not_vary() -> None:
+    plan = Plan((power_problem(), power_problem(ridge=0.1)), (50,), 3)
+    agreement = RunningAgreement(plan, dict.fromkeys(plan.problems, PREDICTION))
+    row = np.zeros((2, 11))
+    row[:, -1] = 1
+    row[0, 0] = PREDICTION.misclassification
+    for k, task in enumerate(plan.tasks):
+        row[1, 0] = PREDICTION.misclassification + 0.01 * (k - 1)
+        agreement.add(task, row)
+    assert agreement.rms() == pytest.approx(0.0, abs=1e-9)

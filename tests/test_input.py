@@ -2,11 +2,16 @@
 
 import math
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from simulate import estimate
+from simulate import Plan, estimate
 from tests.problems import power_problem
 from theory import (
     F1,
@@ -94,6 +99,23 @@ WRONG: list[tuple[Callable[[], object], str, str]] = [
         "selection.fraction",
     ),
     (lambda: problem().replace({"ridge.x": 1.0}), "'ridge.x'", "a field's name"),
+    (lambda: problem(ridge=10**400), "ridge = 1000", ">= 0"),
+    (lambda: problem(ridge=10**5000), "ridge = a number of too many digits", ">= 0"),
+    (lambda: problem(ridge=np.True_), "ridge = np.True_", ">= 0"),
+    (lambda: problem(ridge=jnp.array(True)), "ridge = Array(True", ">= 0"),
+    (lambda: problem(ridge=np.array([0.1])), "ridge = array([0.1])", ">= 0"),
+    (lambda: problem(ridge=b"1"), "ridge = b'1'", ">= 0"),
+    (lambda: problem(ridge=Decimal("NaN")), "ridge = Decimal('NaN')", ">= 0"),
+    (lambda: problem(ridge=Decimal("sNaN")), "ridge = Decimal('sNaN')", ">= 0"),
+    (lambda: problem(ridge=1j), "ridge = 1j", ">= 0"),
+    (lambda: problem(fit_intercept=np.array([True])), "fit_intercept = array", "True or False"),
+    (lambda: problem(fit_intercept=np.int64(1)), "fit_intercept = np.int64(1)", "True or False"),
+    (lambda: StepLink({0.0}, (0.1, 0.2)), "thresholds = {0.0}", "sequence"),  # type: ignore[arg-type]
+    (lambda: StepLink(np.array(0.0), (0.1, 0.2)), "thresholds = array(0.)", "sequence"),  # type: ignore[arg-type]
+    (lambda: estimate(problem(), 10, seed=2**128), f"seed = {2**128}", f"<= {2**128 - 1}"),
+    (lambda: estimate(problem(), 10, seed=1.5), "seed = 1.5", "whole number"),  # type: ignore[arg-type]
+    (lambda: estimate(problem(), 10, repeats=np.True_), "repeats = np.True_", ">= 1"),  # type: ignore[arg-type]
+    (lambda: estimate(problem(), 10, repeats=math.inf), "repeats = inf", ">= 1"),  # type: ignore[arg-type]
     (lambda: estimate(problem(), dimension=1), "dimension = 1", ">= 2"),
     (lambda: estimate(problem(), dimension=10, repeats=0), "repeats = 0", ">= 1"),
     (lambda: estimate(problem(), dimension=10, seed=-1), "seed = -1", ">= 0"),
@@ -115,3 +137,43 @@ def test_replace_changes_nested_fields_and_checks_them() -> None:
     assert changed.ridge == 1.0
     with pytest.raises(InvalidFieldError, match="fraction"):
         power_problem().replace({"selection.fraction": 2.0})
+
+
+def test_whole_numbers_stay_exact() -> None:
+    """Doubles know no odd numbers beyond 2^53."""
+    seeds: list[Any] = [
+        2**53,
+        2**53 + 1,
+        2**64 - 1,
+        2**128 - 1,
+        np.uint64(2**64 - 1),
+        np.array(2**53 + 1),
+    ]
+    kept = [Plan((problem(),), (10,), 1, seed).seed for seed in seeds]
+    assert kept == [int(seed) for seed in seeds]
+    assert all(type(seed) is int for seed in kept)
+    one, other = (estimate(problem(), 30, 3, seed=2**53 + k).alpha_0.mean for k in (0, 1))
+    assert one != other
+    assert Plan((problem(),), (20.0,), Decimal(3)).dimensions == (20,)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.float64(0.25), np.float32(0.25), np.array(0.25), jnp.array(0.25), Decimal("0.25"),
+     Fraction(1, 4)],
+)  # fmt: skip
+def test_numbers_of_every_kind_are_taken_as_floats(value: Any) -> None:
+    taken = problem(ridge=value)
+    assert taken == problem(ridge=0.25)
+    assert type(taken.ridge) is float
+
+
+def test_numpys_and_jaxs_booleans_are_booleans() -> None:
+    for value in (np.True_, np.array(True), jnp.array(True)):
+        assert problem(fit_intercept=value).fit_intercept is True
+    assert StepLink(jnp.array([0.0]), np.array([0.1, 0.2])).levels == (0.1, 0.2)  # type: ignore[arg-type]
+
+
+def test_a_value_that_jax_traces_is_refused_by_name() -> None:
+    with pytest.raises(InvalidFieldError, match="ridge = "):
+        jax.grad(lambda ridge: problem(ridge=ridge).ridge)(0.1)

@@ -23,6 +23,7 @@ from theory import (
     TopSelection,
     predict,
 )
+from theory.kinds import Selection
 from theory.losses import response
 from theory.population import Population, predict_population
 from theory.population_curves import learning_curves, standard_schemes
@@ -33,7 +34,6 @@ from theory.population_equations import (
     responses,
     solve,
 )
-from theory.selection import Selection
 
 Array = NDArray[np.float64]
 DATA = SingleIndex(F1, signal_norm=5.0)

@@ -51,7 +51,7 @@ def small(reproduction: Reproduction) -> Reproduction:
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, xr.Dataset]:
     directory = tmp_path_factory.mktemp("figure-2")
     results, files = reproduce(small(figure_2.FIGURE), directory, full=False, seed=3)
-    kept = "simulation-p20-x2-seed3"
+    kept = "simulation-quick-p20-seed3"
     assert {f.name for f in files} | {kept} == {f.name for f in directory.iterdir()}
     return directory, results
 
@@ -222,7 +222,7 @@ def test_validation_passes_where_theory_is_right_and_fails_where_not(
         results, files = validation.validate(tmp_path, 150, 12, 4, executor)
         assert {f.suffix for f in files} == {".nc", ".csv", ".png", ".pdf", ".json"}
         assert (results.simulation_converged == 1).all()
-        assert float(abs(validation.z_scores(results)).max()) < 5
+        assert float(abs(validation.deviates(results)).max()) < 5
         assert validation.verdict(results).worst.size == 4
 
         def of_another_ridge(problems: list[Problem]) -> list[Prediction]:
@@ -230,6 +230,6 @@ def test_validation_passes_where_theory_is_right_and_fails_where_not(
 
         monkeypatch.setattr("simulate.experiment.predict_all", of_another_ridge)
         wrong, _ = validation.validate(tmp_path, 150, 12, 4, executor)
-    assert float(abs(validation.z_scores(wrong)).max()) > 8
+    assert float(abs(validation.deviates(wrong)).max()) > 8
     assert not validation.verdict(wrong).holds
     plt.close("all")

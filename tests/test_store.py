@@ -15,8 +15,7 @@ import pytest
 import xarray as xr
 from numpy.typing import NDArray
 
-from simulate import Plan, StoreError, process_pool, run
-from simulate.running.run import WorkersDiedError
+from simulate import Plan, StoreError, WorkersDiedError, process_pool, run
 from simulate.running.store import open_store
 from simulate.task import Task
 from tests.problems import power_problem
@@ -180,7 +179,7 @@ def test_a_second_run_on_one_store_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "named"),
-    [({"seed": 2}, "seed"), ({"repeats": 5}, "data_sets"), ({"dimensions": (30,)}, "dimensions")],
+    [({"seed": 2}, "seed"), ({"repeats": 3}, "data_sets"), ({"dimensions": (30,)}, "dimensions")],
 )
 def test_the_store_of_another_plan_is_refused(
     tmp_path: Path, changes: dict[str, Any], named: str
@@ -193,7 +192,7 @@ def test_the_store_of_another_plan_is_refused(
 
 def damage_a_result(path: Path) -> None:
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE task SET results = zeroblob(length(results)) WHERE number = 0")
+        connection.execute("UPDATE result SET results = zeroblob(88) WHERE number = 0")
     connection.close()
 
 
@@ -228,7 +227,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     def tiny(path: Path) -> sqlite3.Connection:
         connection = connect(path)
-        connection.execute("PRAGMA max_page_count = 5")
+        connection.execute("PRAGMA max_page_count = 9")
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", tiny)

@@ -9,12 +9,32 @@ from platformdirs import user_cache_path
 _settings: Any = jax.config
 _settings.update("jax_enable_x64", True)
 
-if _settings.jax_compilation_cache_dir is None:
-    cache = user_cache_path("data-selection-theory") / f"jax-{jax.__version__}"
+
+class PrecisionError(RuntimeError):
+    """JAX computes in single precision, in which nothing here can be solved."""
+
+
+def require_double_precision() -> None:
+    """Raise PrecisionError if JAX's double precision was switched off after it was set here."""
+    if not _settings.jax_enable_x64:
+        raise PrecisionError(
+            "JAX's double precision, which this toolkit sets when it is imported, was switched off:"
+            ' call jax.config.update("jax_enable_x64", True)'
+        )
+
+
+def _use_cache() -> None:
+    """Keep compiled functions on disk, if there is a home: else every process compiles anew."""
     try:
+        cache = user_cache_path("data-selection-theory") / f"jax-{jax.__version__}"
+        if not cache.is_absolute():  # "~": neither HOME nor an entry among the passwords
+            return
         cache.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        pass  # no writable home: compile anew in every process
-    else:
-        if os.access(cache, os.W_OK):
-            _settings.update("jax_compilation_cache_dir", str(cache))
+    except (OSError, RuntimeError, KeyError):
+        return
+    if os.access(cache, os.W_OK):
+        _settings.update("jax_compilation_cache_dir", str(cache))
+
+
+if _settings.jax_compilation_cache_dir is None:
+    _use_cache()

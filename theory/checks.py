@@ -2,8 +2,10 @@
 
 import difflib
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Set
 from typing import Any
+
+import jax
 
 
 class InvalidFieldError(ValueError):
@@ -13,10 +15,18 @@ class InvalidFieldError(ValueError):
         self.field = field
         self.value = value
         self.allowed = allowed
-        super().__init__(f"{field} = {value!r} is not allowed: it must be {allowed}")
+        super().__init__(f"{field} = {_shown(value)} is not allowed: it must be {allowed}")
 
     def __reduce__(self) -> tuple[type["InvalidFieldError"], tuple[str, object, str]]:
         return InvalidFieldError, (self.field, self.value, self.allowed)
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python prints no whole number of more than a few thousand digits
+        return "a number of too many digits"
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def near_names(name: str, names: Collection[str], prefix: str = "") -> str:
@@ -26,16 +36,35 @@ def near_names(name: str, names: Collection[str], prefix: str = "") -> str:
 
 
 def as_number(field: str, value: Any, allowed: str = "a finite number") -> float:
-    """Return ``value`` as a float, refusing booleans, text, NaN and infinities."""
-    if isinstance(value, bool | str):
-        raise InvalidFieldError(field, value, allowed)
+    """Return a number of any kind as a float; an array without dimensions counts as its number.
+
+    Refuses booleans, text, arrays, NaN and infinities, also whole numbers too large for a float.
+    """
+    plain = _plain(field, value, allowed)
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = float(plain)
+    except (TypeError, ValueError, ArithmeticError):
         raise InvalidFieldError(field, value, allowed) from None
     if not math.isfinite(number):
         raise InvalidFieldError(field, value, allowed)
     return number
+
+
+def _plain(field: str, value: Any, allowed: str) -> Any:
+    """The Python number of a NumPy, JAX or other scalar; booleans and text are refused."""
+    plain = _item(field, value, allowed)
+    if isinstance(plain, bool | str | bytes | bytearray):
+        raise InvalidFieldError(field, value, allowed)
+    return plain
+
+
+def _item(field: str, value: Any, allowed: str) -> Any:
+    """What an array without dimensions holds, None for other arrays; other values as they are."""
+    if not (hasattr(value, "__array__") and hasattr(value, "ndim")):
+        return value
+    if isinstance(value, jax.core.Tracer):  # has no number, or one without its derivative
+        raise InvalidFieldError(field, value, f"{allowed}, not one that JAX traces")
+    return value.item() if value.ndim == 0 else None
 
 
 def as_positive(field: str, value: Any) -> float:
@@ -63,25 +92,41 @@ def as_fraction(field: str, value: Any) -> float:
 
 
 def as_bool(field: str, value: Any) -> bool:
-    if value is True or value is False:
-        return bool(value)
-    raise InvalidFieldError(field, value, "True or False")
+    """Return a boolean, Python's or NumPy's, as Python's; 0 and 1 are refused."""
+    allowed = "True or False"
+    plain = _item(field, value, allowed)
+    if plain is True or plain is False:
+        return bool(plain)
+    raise InvalidFieldError(field, value, allowed)
 
 
-def as_count(field: str, value: Any, least: int = 1) -> int:
-    allowed = f"a whole number >= {least}"
-    number = as_number(field, value, allowed)
-    if number != int(number) or number < least:
+def as_count(field: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """Return a whole number exactly, whatever its size; 20.0 counts as 20."""
+    allowed = (
+        f"a whole number >= {least}" if most is None else f"a whole number >= {least} and <= {most}"
+    )
+    plain = _plain(field, value, allowed)
+    try:
+        number = int(plain)
+        whole = bool(number == plain)
+    except (TypeError, ValueError, ArithmeticError):
+        raise InvalidFieldError(field, value, allowed) from None
+    if not whole or number < least or (most is not None and number > most):
         raise InvalidFieldError(field, value, allowed)
-    return int(number)
+    return number
 
 
 def as_numbers(field: str, values: Any) -> tuple[float, ...]:
     """Return a sequence of finite numbers as a tuple of floats."""
     allowed = "a sequence of finite numbers"
-    if isinstance(values, str) or not (isinstance(values, Sequence) or hasattr(values, "__iter__")):
+    unordered = isinstance(values, str | bytes | bytearray | Mapping | Set)
+    try:
+        items = () if unordered else tuple(values)
+    except TypeError:  # no sequence; an array without dimensions says so only when asked
+        unordered = True
+    if unordered:
         raise InvalidFieldError(field, values, allowed)
-    return tuple(as_number(f"{field}[{i}]", value) for i, value in enumerate(values))
+    return tuple(as_number(f"{field}[{i}]", value) for i, value in enumerate(items))
 
 
 def as_instance(field: str, value: Any, kind: type[Any] | tuple[type[Any], ...]) -> Any:

@@ -10,8 +10,9 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from theory.checks import InvalidFieldError, as_count, as_fraction, as_non_negative, as_numbers
+from theory.kinds import Selection
 from theory.population import Population, PopulationPrediction
-from theory.selection import PowerSelection, RandomSelection, Selection, TopSelection
+from theory.selection import PowerSelection, RandomSelection, TopSelection
 
 Array = NDArray[np.float64]
 

@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,8 +12,10 @@ from loky import get_reusable_executor
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from theory._engine import require_double_precision
 from theory.kinds import DataModel, Training
 from theory.loss_checks import refuse_wrong_loss
+from theory.machine import cores, interrupts_held_back
 from theory.metrics import log_loss, misclassification
 from theory.nodes import Integrand, integrand, training_integrand
 from theory.noise import OrderParameters
@@ -107,6 +108,7 @@ def predict(problem: Problem, quadrature: Quadrature | None = None) -> Predictio
     >>> round(prediction.misclassification, 4)
     0.3354
     """
+    require_double_precision()
     prediction, _ = _predict(problem, quadrature or Quadrature())
     if prediction.status is not Status.CONVERGED:
         raise ConvergenceError(problem, prediction)
@@ -129,15 +131,16 @@ def predict_all(
     """
     quadrature = quadrature or Quadrature()
     problems = list(problems)
-    cores = os.cpu_count() or 1
-    if cores == 1 or len(problems) < WORTH_WORKERS:
+    count = cores()
+    if count == 1 or len(problems) < WORTH_WORKERS:
         return _predict_chunk(problems, quadrature)
-    rounds = max(2, math.ceil(len(problems) / (CHUNK * cores)))  # some take longer than others
-    size = math.ceil(len(problems) / (rounds * cores))
+    rounds = max(2, math.ceil(len(problems) / (CHUNK * count)))  # some take longer than others
+    size = math.ceil(len(problems) / (rounds * count))
     chunks = [problems[first : first + size] for first in range(0, len(problems), size)]
     # Processes, not threads: half the time goes to small arrays, which hold the interpreter.
-    pool = get_reusable_executor(cores, timeout=IDLE, initializer=_one_thread)
-    predicted = pool.map(_predict_chunk, chunks, itertools.repeat(quadrature))
+    with interrupts_held_back():  # as this process decides what an interrupt does
+        pool = get_reusable_executor(count, timeout=IDLE, initializer=_one_thread)
+        predicted = pool.map(_predict_chunk, chunks, itertools.repeat(quadrature))
     return list(itertools.chain.from_iterable(predicted))
 
 
@@ -151,6 +154,7 @@ def _one_thread() -> None:
 
 def _predict_chunk(problems: list[Problem], quadrature: Quadrature) -> list[Prediction]:
     """One problem after the other; each starts from the solution before it."""
+    require_double_precision()
     predictions = []
     packed = None
     for problem in problems:

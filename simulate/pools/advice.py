@@ -19,10 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulate.fitting.fit import fit
 from theory.checks import InvalidFieldError, as_count, as_fraction, as_non_negative, as_numbers
+from theory.kinds import Selection
 from theory.losses import LogisticLoss
 from theory.population import Population, PopulationPrediction
 from theory.population_curves import Setting, describe, predict_settings, standard_schemes
-from theory.selection import RandomSelection, Selection, TopSelection
+from theory.selection import RandomSelection, TopSelection
 from theory.solver import Status
 
 Array = NDArray[np.float64]

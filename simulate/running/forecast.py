@@ -4,10 +4,10 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from simulate.running.plan import Plan, cost
 from simulate.task import LEAST_BATCH_BYTES, Task, pool_law, pool_size, run_task
+from theory.machine import one_thread
 
 PROBE_ENTRIES = 4e6
 """Largest feature matrix of the probe."""
@@ -69,7 +69,7 @@ def _seconds_per_cost(task: Task) -> float:
         places=tuple(range(count)),
         dimension=dimension,
     )
-    with threadpool_limits(1):
+    with one_thread():
         run_task(probe._replace(dimension=min(dimension, 50)))  # compiles
         began = time.perf_counter()
         run_task(probe)

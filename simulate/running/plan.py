@@ -1,21 +1,32 @@
 """A plan: everything that a Monte Carlo run will compute, as independent tasks."""
 
-import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from simulate.running.identity import identity
 from simulate.task import COLUMNS, Task, pool_law, pool_size
 from theory.checks import InvalidFieldError, as_count, set_fields
 from theory.problem import Problem
 from theory.quantities import described
 
 Array = NDArray[np.float64]
+
+MOST_TASKS = 1_000_000
+"""More tasks are refused: their list alone would take minutes and gigabytes."""
+
+MOST_RESULTS = 200_000_000
+"""Numbers in the results of a plan, 1.6 GB; more are refused."""
+
+MOST_FEATURES = 2**40
+"""Entries of one feature matrix, 4 TB; more are refused."""
+
+LARGEST_SEED = 2**128 - 1
 
 
 @dataclass(frozen=True)
@@ -24,10 +35,10 @@ class Plan:
 
     problems: at least one; those with the same law of features and N/p share every data set.
     dimensions: p, each >= 2. repeats: independent data sets, >= 1, for each dimension.
-    seed: a whole number >= 0; fixes every random draw.
+    seed: a whole number in [0, 2^128); fixes every random draw.
     test_samples: size of a sampled test set; None evaluates test errors exactly, as
         one-dimensional integrals over the fitted model.
-    Raises ValueError on other values.
+    Raises ValueError on other values, and on a plan too large to be held in memory.
 
     >>> from theory import F1, Problem, RandomSelection, SingleIndex
     >>> problem = Problem(SingleIndex(F1, 5.0), RandomSelection(0.5), 0.1, 2.0)
@@ -55,35 +66,70 @@ class Plan:
             problems=problems,
             dimensions=dimensions,
             repeats=as_count("repeats", self.repeats),
-            seed=as_count("seed", self.seed, least=0),
+            seed=as_count("seed", self.seed, least=0, most=LARGEST_SEED),
             test_samples=None if test_samples is None else as_count("test_samples", test_samples),
         )
+        self._check_size()
+
+    def _check_size(self) -> None:
+        for p in self.dimensions:
+            for problem in self.problems:
+                if problem.samples_per_dimension * p**2 > MOST_FEATURES:
+                    most = math.isqrt(int(MOST_FEATURES / problem.samples_per_dimension))
+                    allowed = f"at most {most} at N/p = {problem.samples_per_dimension:g}"
+                    raise InvalidFieldError("dimension", p, allowed)
+        tasks = len(self.dimensions) * len(self._pools)
+        results = len(self.dimensions) * len(self.problems) * len(COLUMNS)
+        most = min(MOST_TASKS // tasks, MOST_RESULTS // results)
+        if self.repeats > most:
+            raise InvalidFieldError(
+                "repeats", self.repeats, f"at most {most} in a plan of this size"
+            )
+
+    @cached_property
+    def _pools(self) -> tuple[tuple[int, ...], ...]:
+        """Numbers of the problems that share their pools."""
+        by_law: dict[object, list[int]] = {}
+        for i, problem in enumerate(self.problems):
+            by_law.setdefault(pool_law(problem), []).append(i)
+        return tuple(map(tuple, by_law.values()))
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """Independent tasks, data set by data set: every problem of one pool on one data set."""
-        by_pool: dict[object, list[int]] = {}
-        for i, problem in enumerate(self.problems):
-            by_pool.setdefault(pool_law(problem), []).append(i)
+        alike = [(tuple(self.problems[i] for i in places), places) for places in self._pools]
         return tuple(
-            Task(
-                problems=tuple(self.problems[i] for i in alike),
-                places=tuple(alike),
-                dimension=dimension,
-                seed=self.seed,
-                number=number,
-                test_samples=self.test_samples,
-            )
+            Task(problems, places, dimension, self.seed, number, self.test_samples)
             for number in range(self.repeats)
             for dimension in self.dimensions
-            for alike in by_pool.values()
+            for problems, places in alike
         )
 
     @cached_property
-    def digest(self) -> str:
-        """Identifies the plan and the version of the toolkit: what its numbers depend on."""
-        text = f"{version('data-selection-theory')} {self!r}"
-        return hashlib.sha256(text.encode()).hexdigest()
+    def identities(self) -> tuple[str, ...]:
+        """What the results of each problem depend on, beside the numerics (see ``identity``)."""
+        known: dict[Problem, str] = {}
+        for problem in self.problems:
+            if problem not in known:
+                known[problem] = identity(problem)
+        return tuple(known[problem] for problem in self.problems)
+
+    def left(self, finished: Iterable[Task]) -> list[Task]:
+        """What remains to be run: tasks, or those of their problems that are not finished."""
+        found: dict[tuple[int, int], set[int]] = {}
+        for task in finished:
+            found.setdefault((task.dimension, task.number), set()).update(task.places)
+        left = []
+        for task in self.tasks:
+            done = found.get((task.dimension, task.number), set())
+            if done.isdisjoint(task.places):
+                left.append(task)
+            elif places := tuple(i for i in task.places if i not in done):
+                left.append(self._part(task, places))
+        return left
+
+    def _part(self, task: Task, places: tuple[int, ...]) -> Task:
+        return task._replace(problems=tuple(self.problems[i] for i in places), places=places)
 
     def collect(self, results: Iterable[tuple[Task, Array]]) -> Array:
         """Results of tasks, shape [dimensions, problems, repeats, COLUMNS]; NaN where missing."""

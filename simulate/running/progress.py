@@ -18,8 +18,12 @@ from theory.problem import Problem
 Array = NDArray[np.float64]
 
 
-SETTLED_TASKS = 20
-"""After so many tasks the pace is counted from the first: starting the workers took a while."""
+ROUNDS = 1.0
+"""The time left is said once the tasks after the first took so many times as long as the first.
+
+The first includes the start of the workers, so the pace is counted from its end; and soon after it
+others end that ran beside it, so that at once the pace would look too fast.
+"""
 
 
 class ProgressReport:
@@ -62,11 +66,12 @@ class ProgressReport:
             self._console.print(f"{done} of {total} {what}")
 
     def begin(self, plan: Plan, finished: Mapping[Task, Array]) -> None:
-        self._total, self._done = len(plan.tasks), len(finished)
-        self._cost_left = sum(cost(task) for task in plan.tasks if task not in finished)
+        left = plan.left(finished)
+        self._total, self._done = len(plan.tasks), len(plan.tasks) - len(left)
+        self._cost_left = sum(cost(task) for task in left)
         self._cost_done = sum(cost(task) for task in finished)
-        self._pace_from = time.monotonic(), self._done, self._cost_done
-        self._settled_from: tuple[float, int, float] | None = None
+        self._began = time.monotonic()
+        self._first: tuple[float, int, float] | None = None
         self._agreement = None
         if all(problem in self._predictions for problem in plan.problems):
             self._agreement = RunningAgreement(plan, self._predictions)
@@ -74,7 +79,7 @@ class ProgressReport:
                 self._agreement.add(task, results)
         if self._quiet:
             return
-        if finished:
+        if self._done:
             self._console.print(f"{self._done} of {self._total} tasks were finished before")
         if self._console.is_terminal and self._cost_left:
             self._bar.start()
@@ -88,10 +93,8 @@ class ProgressReport:
         self._done += 1
         self._cost_left -= cost(task)
         self._cost_done += cost(task)
-        if self._settled_from is None:
-            self._settled_from = time.monotonic(), self._done, self._cost_done
-        elif self._done == self._settled_from[1] + SETTLED_TASKS:
-            self._pace_from = self._settled_from
+        if self._first is None:
+            self._first = time.monotonic(), self._done, self._cost_done
         if self._agreement is not None:
             self._agreement.add(task, results)
         if self._quiet:
@@ -104,9 +107,9 @@ class ProgressReport:
 
     def _describe(self) -> str:
         text = f"{self._done} of {self._total} tasks"
-        began, done, cost_done = self._pace_from
-        if self._done > done:
-            elapsed = time.monotonic() - began
+        ended, done, cost_done = self._first or (self._began, self._done, self._cost_done)
+        elapsed = time.monotonic() - ended
+        if self._done > done and elapsed >= ROUNDS * (ended - self._began):
             rate = 60 * (self._done - done) / elapsed
             left = elapsed * self._cost_left / (self._cost_done - cost_done)
             text += f", {rate:.0f} a minute" if rate >= 10 else f", {rate:.2g} a minute"

@@ -2,29 +2,30 @@
 
 A store is a directory: ``manifest.json`` says what runs, ``tasks.sqlite`` holds the results of
 every finished task, each committed by itself, and ``results.nc`` the labelled dataset of a whole
-run.
+run. What it holds is known by the identity of the problem, so a plan may grow: by problems,
+dimensions and data sets. It may not shrink, nor change in anything else.
 """
 
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from simulate.files import describe_environment, write_dataset, write_json
+from simulate.files import StoreError, describe_environment, write_dataset, write_json
+from simulate.numerics import NUMERICS
 from simulate.running.plan import Plan
-from simulate.task import COLUMNS
+from simulate.task import COLUMNS, Task
 
 Array = NDArray[np.float64]
 
-
-class StoreError(OSError):
-    """A store that cannot be used, or written to; the message says why and what to do."""
+REMEDY = "choose another directory, or remove it to start again"
 
 
 class Store:
@@ -35,32 +36,59 @@ class Store:
         self.plan = plan
         self._connection = connection
 
-    def finished(self) -> dict[int, Array]:
-        """Results by the task's number in the plan; raises StoreError if any is damaged."""
+    def finished(self) -> dict[Task, Array]:
+        """Results of the plan's tasks, or of those of their problems that are there.
+
+        Raises StoreError if any are damaged.
+        """
+        found = self._results()
+        finished = {}
+        for task in self.plan.tasks:
+            keys = [(self.plan.identities[i], task.dimension, task.number) for i in task.places]
+            there = [k for k, key in enumerate(keys) if key in found]
+            if there:
+                part = task._replace(
+                    problems=tuple(task.problems[k] for k in there),
+                    places=tuple(task.places[k] for k in there),
+                )
+                finished[part] = np.stack([found[keys[k]] for k in there])
+        return finished
+
+    def _results(self) -> dict[tuple[str, int, int], Array]:
         try:
-            found = self._connection.execute(
-                "SELECT number, checksum, results FROM task"
+            rows = self._connection.execute(
+                "SELECT identity, dimension, number, checksum, results FROM result"
+                " JOIN problem ON problem.id = result.problem"
             ).fetchall()
         except sqlite3.DatabaseError as error:
             raise self._damaged(str(error)) from None
-        results = {}
-        for number, checksum, data in found:
-            if not 0 <= number < len(self.plan.tasks):
-                raise self._damaged(f"it holds a task number {number}")
-            shape = len(self.plan.tasks[number].problems), len(COLUMNS)
+        found = {}
+        for *key, checksum, data in rows:
             data = data or b""
-            if zlib.crc32(data) != checksum or len(data) != 8 * shape[0] * shape[1]:
-                raise self._damaged(f"the results of task {number} are not those written")
-            results[number] = np.frombuffer(data, dtype="<f8").reshape(shape)
-        return results
+            if zlib.crc32(data) != checksum or len(data) != 8 * len(COLUMNS):
+                raise self._damaged(
+                    f"the results of data set {key[2]} at p = {key[1]} are not those written"
+                )
+            found[key[0], key[1], key[2]] = np.frombuffer(data, dtype="<f8")
+        return found
 
-    def append(self, number: int, results: Array) -> None:
+    def append(self, task: Task, results: Array) -> None:
         """Keep the results of one task; when this returns they are on the disk."""
-        data = results.astype("<f8").tobytes()
+        identities = [self.plan.identities[i] for i in task.places]
+        rows = []
+        for name, row in zip(identities, results.astype("<f8"), strict=True):
+            data = row.tobytes()
+            rows.append((task.dimension, task.number, zlib.crc32(data), data, name))
         try:
             with self._connection:
-                self._connection.execute(
-                    "INSERT INTO task VALUES (?, ?, ?)", (number, zlib.crc32(data), data)
+                self._connection.executemany(
+                    "INSERT OR IGNORE INTO problem (identity) VALUES (?)",
+                    [(name,) for name in identities],
+                )
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO result (problem, dimension, number, checksum, results)"
+                    " SELECT id, ?, ?, ?, ? FROM problem WHERE identity = ?",
+                    rows,
                 )
         except sqlite3.OperationalError as error:
             raise StoreError(
@@ -81,11 +109,39 @@ class Store:
 
 @contextmanager
 def open_store(directory: Path, plan: Plan) -> Iterator[Store]:
-    """A store for the plan: a new one, or the one that an earlier run of the same plan left.
+    """A store for the plan: a new one, or that of an earlier run of the plan or a part of it.
 
-    Raises StoreError if the directory cannot be written, holds another plan's store or a damaged
-    one, or is in use by another run.
+    Raises StoreError if the directory cannot be written, holds another plan's store, one of other
+    numerics or a damaged one, or is in use by another run; and if the code of a user's kind cannot
+    be read.
     """
+    described = {**_described(plan), "identities": list(plan.identities)}
+    with _locked(directory):
+        _check_manifest(directory / "manifest.json", described)
+        with _connect(directory, plan) as connection:
+            yield Store(directory, plan, connection)
+
+
+@contextmanager
+def open_results_store(directory: Path, described: Mapping[str, Any]) -> Iterator[None]:
+    """A directory for the results of one experiment, locked: a new one, or that of a part of it.
+
+    described: kept in ``experiment.json``: numerics, axes, theory, problems, their identities and,
+    where it simulates, the simulation's seed, test_samples, dimensions and data_sets. It may grow.
+    Raises StoreError as ``open_store`` does.
+    """
+    with _locked(directory):
+        path = directory / "experiment.json"
+        if not path.exists() and (directory / "results.nc").exists():
+            raise StoreError(f"{directory} holds results of an unknown sweep: {REMEDY}")
+        _check_manifest(path, {"numerics": NUMERICS, **described})
+        yield
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    if directory.exists() and not directory.is_dir():
+        raise StoreError(f"{directory} is a file, not a directory: choose another output")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(directory / ".lock")
@@ -93,37 +149,18 @@ def open_store(directory: Path, plan: Plan) -> Iterator[Store]:
     except Timeout:
         raise StoreError(f"{directory} is in use by another run: wait for it to end") from None
     except OSError as error:
-        raise StoreError(f"{directory} cannot be written ({error.strerror})") from None
+        raise StoreError(
+            f"{directory} cannot be written ({error.strerror}): choose another directory"
+        ) from None
     try:
-        _check_manifest(directory, plan)
-        with _connect(directory, plan) as connection:
-            yield Store(directory, plan, connection)
+        yield
     finally:
         lock.release()
 
 
-def _check_manifest(directory: Path, plan: Plan) -> None:
-    path = directory / "manifest.json"
-    if not path.exists():
-        manifest = {"digest": plan.digest, **_described(plan), **describe_environment()}
-        write_json(path, manifest)
-        return
-    try:
-        manifest = json.loads(path.read_text())
-        digest = manifest["digest"]
-    except (ValueError, KeyError, TypeError):
-        raise StoreError(f"{path} is damaged; remove {directory} to start again") from None
-    if digest != plan.digest:
-        differing = [k for k, v in _described(plan).items() if manifest.get(k) != v]
-        what = ", ".join(differing) or "the version of the toolkit"
-        raise StoreError(
-            f"{directory} is the store of another plan ({what} differs): choose another directory,"
-            " or remove it to start again"
-        )
-
-
-def _described(plan: Plan) -> dict[str, object]:
+def _described(plan: Plan) -> dict[str, Any]:
     return {
+        "numerics": NUMERICS,
         "seed": plan.seed,
         "dimensions": list(plan.dimensions),
         "data_sets": plan.repeats,
@@ -133,24 +170,78 @@ def _described(plan: Plan) -> dict[str, object]:
     }
 
 
+def _check_manifest(path: Path, described: Mapping[str, Any]) -> None:
+    """Refuse a manifest that says anything which is not so still; write it where it grows."""
+    directory = path.parent
+    old: dict[str, Any] = {}
+    if path.exists():
+        try:
+            old = dict(json.loads(path.read_text()))
+            same_numerics = old.get("numerics") == NUMERICS
+            differing = _differing(old, described) if same_numerics else []
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise StoreError(f"{path} is damaged; remove {directory} to start again") from None
+        if not same_numerics:
+            raise StoreError(
+                f"{directory} was computed by another version of the numerics"
+                f" ({old.get('numerics', 'unknown')}, now {NUMERICS}): {REMEDY}"
+            )
+        if differing:
+            raise StoreError(
+                f"{directory} is the store of another plan ({', '.join(differing)} differs; a plan"
+                f" may grow, not shrink): {REMEDY}"
+            )
+    if any(old.get(name) != value for name, value in described.items()):
+        write_json(path, {**described, **describe_environment()})
+
+
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Entries of the old description that the new one does not contain."""
+    differing = []
+    if not set(old["identities"]) <= set(new["identities"]):
+        known = set(old["problems"]) <= set(new["problems"])
+        differing.append("the code of its problems" if known else "problems")
+    if old.get("axes") != new.get("axes"):
+        differing.append("axes")
+    if old.get("theory") and not new["theory"]:
+        differing.append("theory")
+    sizes, now = old.get("simulation", old), new.get("simulation", new)
+    if "simulation" in old and "simulation" not in new:
+        return [*differing, "simulation"]
+    differing += [name for name in ("seed", "test_samples") if sizes.get(name) != now.get(name)]
+    if not set(sizes.get("dimensions", ())) <= set(now.get("dimensions", ())):
+        differing.append("dimensions")
+    if sizes.get("data_sets", 0) > now.get("data_sets", 0):
+        differing.append("data_sets")
+    return differing
+
+
 @contextmanager
 def _connect(directory: Path, plan: Plan) -> Iterator[sqlite3.Connection]:
     path = directory / "tasks.sqlite"
+    settings = json.dumps([NUMERICS, plan.seed, plan.test_samples])
     connection = sqlite3.connect(path)
     try:
         with connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS plan (digest TEXT NOT NULL UNIQUE)")
-            connection.execute("INSERT OR IGNORE INTO plan VALUES (?)", (plan.digest,))
-            if connection.execute("SELECT count(*) FROM plan").fetchone() != (1,):
-                raise StoreError(
-                    f"{path} is of another plan: choose another directory, or remove {directory}"
-                )
+            found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            connection.execute("CREATE TABLE IF NOT EXISTS setting (text TEXT NOT NULL UNIQUE)")
+            connection.execute("INSERT OR IGNORE INTO setting VALUES (?)", (settings,))
+            count = connection.execute("SELECT count(*) FROM setting").fetchone()
+            if count != (1,) or "plan" in found:
+                raise StoreError(f"{path} is of another plan: {REMEDY}")
             connection.execute(
-                "CREATE TABLE IF NOT EXISTS task"
-                " (number INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, results BLOB NOT NULL)"
+                "CREATE TABLE IF NOT EXISTS problem"
+                " (id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE)"
+            )
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS result (problem INTEGER NOT NULL REFERENCES problem,"
+                " dimension INTEGER NOT NULL, number INTEGER NOT NULL, checksum INTEGER NOT NULL,"
+                " results BLOB NOT NULL, PRIMARY KEY (problem, dimension, number)) WITHOUT ROWID"
             )
         yield connection
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise StoreError(f"{path} cannot be written ({error}): make room first") from None
         raise StoreError(
             f"{path} cannot be used ({error}); if it is damaged, remove {directory} to start again"
         ) from None
