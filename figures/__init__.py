@@ -1,7 +1,7 @@
 """Figures of theory and simulation."""
 
 from figures.agreement import z_score_plot
-from figures.maps import gain_map, winner_legend, winner_map
+from figures.maps import gain_map, refined, winner_legend, winner_map
 from figures.overlay import difference_panels, fraction_panels
 from figures.panels import add_legend, caption, difference, draw_curve, log_ticks, panel_grid
 from figures.style import POWER_STYLES, TOP_STYLES, figure_style
@@ -22,6 +22,7 @@ __all__ = [
     "log_ticks",
     "panel_grid",
     "plot",
+    "refined",
     "winner_legend",
     "winner_map",
     "z_score_plot",
