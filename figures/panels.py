@@ -172,11 +172,30 @@ def caption(results: xr.Dataset) -> str:
     sizes = f"p = {', '.join(map(str, p))}"
     if len(pairs) <= 3:
         sizes = "; ".join(f"p = {p}, N = {n}" for p, n in pairs)
-    words = f"lines: theory;  points: simulation ({sizes}; {data_sets(results)}), ±1 s.e."
+    held = f"({sizes}; {data_sets(results)})".replace(" = ", "\u00a0=\u00a0")
+    words = f"lines: theory;  points: simulation {held}, ±1\u00a0s.e."
     if bool(moved(results).any()):
         words += f"\nhollow: moved by finite size (over {MOVED_ERRORS:g} s.e. and"
         words += f" {MOVED_POINTS:g} point, or some fits without a solution)"
     return words
+
+
+def describe(figure: Figure) -> str:
+    """A figure in words, for those who cannot see it: its title, its axes and its panels."""
+    title = " ".join(figure.get_suptitle().split("\n")[0].split())
+    panels = [
+        axis for axis in figure.axes if axis.get_label() != "<colorbar>" and axis.get_visible()
+    ]
+    across, up = (
+        " / ".join(dict.fromkeys(" ".join(text.split()) for text in texts if text))
+        for texts in (
+            [axis.get_xlabel() for axis in panels],
+            [axis.get_ylabel().split("\n\n")[-1] for axis in panels],
+        )
+    )
+    headings = ", ".join(" ".join(axis.get_title().split()) for axis in panels if axis.get_title())
+    many = f"{len(panels)} panels" if len(panels) > 1 else "One panel"
+    return f"{title}. {many}: {up} against {across}" + (f"; {headings}." if headings else ".")
 
 
 def data_sets(results: xr.Dataset) -> str:

@@ -155,7 +155,8 @@ def gap_panel(results: xr.Dataset, styles: Sequence[SchemeStyle] | None = None) 
         axis.set_ylabel("simulation − theory (points)")
         if named:
             add_legend(figure, axis)
-        legend = f"{_sizes(results)}, ±1 s.e.;  at ∞: limit a of the fitted a + b/p"
+        fit = "at ∞: limit a of the fitted a + b/p".replace(" ", "\u00a0")
+        legend = f"{_sizes(results)}, ±1\u00a0s.e.;  {fit}"
         if not named:
             legend += f"\n{len(problems)} problems from dark to light, in the order of"
             legend += f" {', '.join(_axes_of(results))}"

@@ -68,7 +68,8 @@ def _size(coefficients: str, fraction: float, full: bool, **_: Any) -> Size | No
 def _draw(results: xr.Dataset) -> dict[str, Figure]:
     picture = fraction_panels(
         results.sel(coefficients="trained"),
-        "Which samples to keep? f1 labels, N/p = 36.9, trained surrogate, biased selection",
+        "The weaker the ridge, the sooner hard samples win, with either surrogate\n"
+        "f1 labels, N/p = 36.9, trained surrogate, biased selection",
         "surrogate",
         COLUMN_TITLES,
         dashed=results.sel(coefficients="as published"),

@@ -65,7 +65,9 @@ def _map(results: xr.Dataset) -> Figure:
             panel=(4.2, 3.6),
         )
         for axis, labels in zip(axes[0], results.labels.values, strict=True):
-            errors = refined(results.theory_misclassification.sel(labels=labels, alpha=ALPHAS))
+            errors = refined(
+                results.theory_misclassification.sel(labels=labels, alpha=list(ALPHAS))
+            )
             x, y = 100 * errors.fraction.values, errors.samples_per_dimension.values
             winner_map(axis, errors.values, x, y, styles)
             log_ticks(axis, "y", [1, 3, 10, 30, 80])
@@ -83,7 +85,8 @@ def _cut(results: xr.Dataset) -> Figure:
         figure, axes = panel_grid(
             1,
             results.sizes["labels"],
-            f"The sign flip along the cut γ = {CUT:g}: hard samples turn from worst to best\n"
+            f"At γ = {CUT:g} hard samples lose to random ones at small N/p and win at large, easy"
+            " ones the other way round\n"
             f"ridge λ = 0.01;  {caption(gap)}",
             panel=(4.2, 3.4),
             share_y=False,

@@ -120,9 +120,9 @@ def _draw(results: xr.Dataset) -> dict[str, Figure]:
             results.sizes["fraction"],
             "Given a scheme, a stronger surrogate can choose worse (a line that rises); with the"
             " best scheme it does not\n"
-            "f1, ridge λ = 0.01, surrogate's ridge 0.03; ★: the true direction θ_0 at the norm of"
-            " the surrogate with N_su/p = 32, which the dashed lines lead to; scales differ"
-            " between panels\n"
+            "f1, ridge λ = 0.01, surrogate's ridge 0.03; scales differ between panels\n"
+            "★: the true direction, at the scale (norm of β) of the surrogate with N_su/p = 32;"
+            " perfect: at its own scale; dashed: on to these two\n"
             f"{caption(results)}",
             panel=(3.0, 2.5),
             share_y=False,
