@@ -234,9 +234,9 @@ def test_a_figure_is_redrawn_from_its_results_and_failing_claims_end_with_1(
     assert anchors
     assert all(f'id="{anchor}"' in page for anchor in anchors)
     text = (tmp_path / "report.md").read_text()
-    picture = re.search(r"!\[(.*)\]\(top-k-failure/top-k-failure.png\)", text)
-    assert picture
-    assert picture[1].startswith("Keeping only the hardest fails where little is kept")
+    shown = re.search(r"!\[(.*)\]\(top-k-failure/top-k-failure.png\)", text)
+    assert shown
+    assert shown[1].startswith("Keeping only the hardest fails where little is kept")
     assert "| 36.9" in text  # N/p
     assert "36.85" not in text
 

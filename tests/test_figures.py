@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.colors import to_hex
+from matplotlib.patches import Rectangle
 from scipy.optimize import brentq
 
 from figures import POWER_STYLES, describe, figure_style, plot, refined, winner_map
@@ -90,7 +91,11 @@ def test_the_strip_changes_colour_where_lines_cross() -> None:
     with figure_style():
         _, axis = plt.subplots()
         winner_strip(axis, x, [x, 0.63 - x], styles)  # equal at 0.315
-    spans = [(p.get_x(), p.get_x() + p.get_width(), p.get_facecolor()) for p in axis.patches]
+    spans = [
+        (p.get_x(), p.get_x() + p.get_width(), p.get_facecolor())
+        for p in axis.patches
+        if isinstance(p, Rectangle)
+    ]
     assert [span[:2] for span in spans] == [
         pytest.approx((0.0, 0.315)),
         pytest.approx((0.315, 1.0)),
@@ -143,7 +148,7 @@ def test_a_single_value_is_seen_and_counts_as_no_axis_beside_others() -> None:
 
 def test_long_names_of_panels_do_not_overlap_and_a_row_shares_its_scale() -> None:
     data = [SingleIndex(F1, 5.0), SingleIndex(F2, 5.0), GaussianMixture(1.5, label_noise=0.1)]
-    axes = {"ridge": [0.01, 0.1, 1.0], "selection.alpha": [-1.0, 1.0], "data": data}
+    axes: dict[str, Any] = {"ridge": [0.01, 0.1, 1.0], "selection.alpha": [-1.0, 1.0], "data": data}
     figure = plot(sweep(PROBLEM, axes))
     assert_nothing_overlaps(figure)
     assert len({axis.get_ylim() for axis in figure.axes}) == 1

@@ -102,8 +102,8 @@ def _draw(results: xr.Dataset) -> dict[str, Figure]:
             len(DATA),
             "Green: a subset beats the full sample; with weak or tuned ridges it mostly does where"
             " enough is kept\n"
-            "best of four schemes: α = ±1, random, only the hardest; perfect surrogate; ridges tuned"
-            " between 1e-4 and 10\n"
+            "best of four schemes: α = ±1, random, only the hardest; perfect surrogate; ridges"
+            " tuned between 1e-4 and 10\n"
             f"theory at {len(SIZES)} N/p and {len(FRACTIONS) - 1} fractions, splines between; black"
             " line: neither gain nor loss",
             panel=(3.2, 2.2),

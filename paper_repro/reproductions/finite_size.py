@@ -45,7 +45,7 @@ STYLES = [
 SURE = 1.0
 """The gap, in units of 1/p, that the data must rule out: twice the allowance of other figures."""
 
-QUICK = {50: 1200, 100: 1200, 200: 800, 400: 500, 800: 100, 1600: 24}
+QUICK = {50: 1200, 100: 800, 200: 400, 400: 200, 800: 60, 1600: 20}
 FULL = {50: 1200, 100: 800, 200: 600, 400: 600, 800: 400, 1600: 300}
 """Data sets by dimension p. The limit rests on the largest p, where a few are left to chance; the
 slope on the smallest."""
