@@ -1,9 +1,17 @@
 """Figures of theory and simulation."""
 
 from figures.agreement import z_score_plot
-from figures.maps import gain_map, winner_legend, winner_map
+from figures.maps import gain_map, refined, winner_legend, winner_map
 from figures.overlay import difference_panels, fraction_panels
-from figures.panels import add_legend, caption, difference, draw_curve, log_ticks, panel_grid
+from figures.panels import (
+    add_legend,
+    caption,
+    describe,
+    difference,
+    draw_curve,
+    log_ticks,
+    panel_grid,
+)
 from figures.style import POWER_STYLES, TOP_STYLES, figure_style
 from figures.sweeps import gap_panel, plot
 
@@ -12,6 +20,7 @@ __all__ = [
     "TOP_STYLES",
     "add_legend",
     "caption",
+    "describe",
     "difference",
     "difference_panels",
     "draw_curve",
@@ -22,6 +31,7 @@ __all__ = [
     "log_ticks",
     "panel_grid",
     "plot",
+    "refined",
     "winner_legend",
     "winner_map",
     "z_score_plot",

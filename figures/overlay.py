@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures.panels import add_legend, caption, draw_curve, panel_grid
+from figures.panels import add_legend, caption, draw_curve, panel_grid, winner_strip
 from figures.style import POWER_STYLES, figure_style
 
 
@@ -26,11 +26,14 @@ def fraction_panels(
         `figures.style.POWER_STYLES`.
     columns, column_titles: a dimension, and a title for every value of it to draw.
     dashed: other predictions over the same dimensions, drawn as dashed lines.
-    Error bars are one standard error. Percentages on both axes.
+    Error bars are one standard error. Percentages on both axes. The strip on top of a panel has the
+    colour of the exponent with the smallest predicted error.
     """
     with figure_style():
         figure, axes = panel_grid(
-            results.sizes["ridge"], len(column_titles), f"{title}\n{caption(results)}"
+            results.sizes["ridge"],
+            len(column_titles),
+            f"{title}\nstrip on top: the best exponent;  {caption(results)}",
         )
         percent = 100 * results.fraction.values
         for i, ridge in enumerate(results.ridge.values):
@@ -48,6 +51,13 @@ def fraction_panels(
                         axis.plot(percent, 100 * other, "--", color=style.colour, linewidth=1)
                 if dashed is not None:
                     axis.plot([], [], "--", color="#333333", linewidth=1, label=dashed_label)
+                below = panel.sel(fraction=panel.fraction < 1).theory_misclassification
+                winner_strip(
+                    axis,
+                    100 * below.fraction,
+                    below.transpose("alpha", "fraction").values,
+                    [POWER_STYLES[float(alpha)] for alpha in panel.alpha.values],
+                )
                 axis.set_xticks(np.arange(0, 101, 20))
                 if i == 0:
                     axis.set_title(heading)

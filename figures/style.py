@@ -17,6 +17,7 @@ class SchemeStyle(NamedTuple):
     colour: str
     marker: str
     label: str
+    hollow: bool = False
 
 
 POWER_STYLES: dict[float, SchemeStyle] = {

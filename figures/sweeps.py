@@ -1,6 +1,7 @@
 """Figures of any sweep: theory as lines, simulation as points; and their gap against p."""
 
 import itertools
+import textwrap
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
@@ -10,7 +11,13 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.panels import add_legend, add_title, data_sets, draw_points
+from figures.panels import (
+    CHARACTERS_PER_INCH,
+    add_legend,
+    add_title,
+    data_sets,
+    draw_points,
+)
 from figures.style import MARKERS, POWER_STYLES, SERIES_COLOURS, SchemeStyle, figure_style
 from simulate.compare import extrapolate, mean_and_error
 from theory.checks import InvalidFieldError
@@ -19,23 +26,45 @@ THEORY, SIMULATION = "theory_misclassification", "simulation_misclassification"
 LOGARITHMIC_RANGE = 30.0
 """An axis whose positive values span this ratio is logarithmic."""
 
+MOST_NAMED = 40
+"""Problems that the legend of a gap names; more are told by their order."""
+
 GREEK = {"alpha": "α", "gamma": "γ", "delta": "δ", "lambda": "λ"}
 
 
 def plot(results: xr.Dataset, x: str | None = None) -> Figure:
     """Misclassification over a sweep of one to three axes: along x, in colours, in panels.
 
-    results: theory_misclassification over the axes, or simulation_misclassification (with
-        simulation_converged) over dimension, the axes and data_set, or both.
+    results: as from ``theory.sweep``; or theory_misclassification over the axes, or
+        simulation_misclassification (with simulation_converged) over dimension, the axes and
+        data_set, or both.
     x: the axis along which to draw; by default a numeric one with the most values.
-    Error bars are one standard error.
+    Error bars are one standard error. Axes of a single value do not count beside others: the title
+    names them, and infinite values of x, which have no place.
+    Raises InvalidFieldError for more axes, and for an x that is none of them.
+
+    >>> from theory import F1, PowerSelection, Problem, SingleIndex, sweep
+    >>> problem = Problem(SingleIndex(F1, 5.0), PowerSelection(0.0, 0.5), 0.1, 2.29)
+    >>> plot(sweep(problem, {"ridge": [0.01, 0.1]})).axes[0].get_xlabel()
+    'ridge λ'
     """
-    axes_names = _axes_of(results)
+    results = _named(results)
+    every = _axes_of(results)
+    axes_names = [name for name in every if results.sizes[name] > 1 or name == x] or every[:1]
     if not 1 <= len(axes_names) <= 3:
-        raise InvalidFieldError("axes", axes_names, "one to three, to be drawn")
+        raise InvalidFieldError(
+            "axes",
+            ", ".join(axes_names),
+            "one to three of several values each: choose along the others first,"
+            f" as in results.isel({axes_names[0] if axes_names else 'axis'}=0)",
+        )
     x = x or max(axes_names, key=lambda name: (_numeric(results, name), results.sizes[name]))
     if x not in axes_names:
         raise InvalidFieldError("x", x, "one of " + ", ".join(axes_names))
+    notes = [_describe(results, name, 0) for name in every if name not in axes_names]
+    results = results.isel({name: 0 for name in every if name not in axes_names})
+    results, undrawn = _in_order(results, x)
+    notes += undrawn
     others = sorted((name for name in axes_names if name != x), key=lambda n: -results.sizes[n])
     others.sort(key=lambda name: name != "alpha")  # the schemes have colours of their own
     panel_name = others[1] if len(others) > 1 else None
@@ -49,6 +78,7 @@ def plot(results: xr.Dataset, x: str | None = None) -> Figure:
             columns,
             figsize=(width, height),
             sharex=True,
+            sharey="row",
             squeeze=False,
             layout="constrained",
         )
@@ -56,7 +86,7 @@ def plot(results: xr.Dataset, x: str | None = None) -> Figure:
             panel = results.isel(choice)
             _draw_panel(axis, panel, x, others[0] if others else None)
             if panel_name:
-                axis.set_title(_describe(results, panel_name, choice[panel_name]))
+                axis.set_title(_wrapped(_describe(results, panel_name, choice[panel_name]), 3.6))
         for axis in grid.flat[len(panels) :]:
             axis.set_visible(False)
         for axis in grid.flat[max(0, len(panels) - columns) : len(panels)]:
@@ -65,11 +95,32 @@ def plot(results: xr.Dataset, x: str | None = None) -> Figure:
         for axis in grid[:, 0]:
             axis.set_ylabel("test misclassification (%)")
         add_legend(figure, grid[0, 0])
-        parts = ["lines: theory"] if THEORY in results else []
+        parts = notes + (["lines: theory"] if THEORY in results else [])
         if SIMULATION in results:
             parts.append(f"points: simulation, {_sizes(results)}, ±1 s.e.")
         add_title(figure, _title(results, ";  ".join(parts)))
     return figure
+
+
+def _named(results: xr.Dataset) -> xr.Dataset:
+    """The same, with the predictions of ``theory.sweep`` called as everywhere."""
+    plain = THEORY not in results and SIMULATION not in results and "misclassification" in results
+    return results.rename({"misclassification": THEORY}) if plain else results
+
+
+def _in_order(results: xr.Dataset, x: str) -> tuple[xr.Dataset, list[str]]:
+    """Sorted along x, without its infinite values; and what is left out, in words."""
+    if not _numeric(results, x):
+        return results, []
+    finite = np.isfinite(results[x].values)
+    left_out = [_describe(results, x, k) for k in np.flatnonzero(~finite).tolist()]
+    notes = [f"not drawn: {', '.join(left_out)}"] if left_out else []
+    return results.isel({x: finite}).sortby(x), notes
+
+
+def _wrapped(text: str, inches: float) -> str:
+    """In lines that fit a width, broken within long words if they must be."""
+    return textwrap.fill(text, round(CHARACTERS_PER_INCH * inches))
 
 
 def gap_panel(results: xr.Dataset, styles: Sequence[SchemeStyle] | None = None) -> Figure:
@@ -84,7 +135,7 @@ def gap_panel(results: xr.Dataset, styles: Sequence[SchemeStyle] | None = None) 
     gap = 100 * (mean - results[THEORY])
     p = results.dimension.values.astype(float)
     problems = list(_combinations(results, _axes_of(results)))
-    named = len(problems) <= 8
+    named = len(problems) <= MOST_NAMED
     with figure_style():
         height = 4.6 + (0.12 * len(problems) if named else 0)
         figure, axis = plt.subplots(figsize=(7.6, height), layout="constrained")
@@ -104,7 +155,11 @@ def gap_panel(results: xr.Dataset, styles: Sequence[SchemeStyle] | None = None) 
         axis.set_ylabel("simulation − theory (points)")
         if named:
             add_legend(figure, axis)
-        legend = f"{_sizes(results)}, ±1 s.e.;  at ∞: limit of a + b/p"
+        fit = "at ∞: limit a of the fitted a + b/p".replace(" ", "\u00a0")
+        legend = f"{_sizes(results)}, ±1\u00a0s.e.;  {fit}"
+        if not named:
+            legend += f"\n{len(problems)} problems from dark to light, in the order of"
+            legend += f" {', '.join(_axes_of(results))}"
         add_title(figure, _title(results, legend))
     return figure
 
@@ -120,7 +175,7 @@ def _sizes(results: xr.Dataset) -> str:
 
 
 def _title(results: xr.Dataset, legend: str) -> str:
-    return f"{results.attrs.get('title', '')}\n{legend}"
+    return f"{results.attrs.get('title', 'Test misclassification')}\n{legend}"
 
 
 def _numeric(results: xr.Dataset, name: str) -> bool:
@@ -181,10 +236,12 @@ def _draw_panel(axis: Axes, panel: xr.Dataset, x: str, colour: str | None) -> No
     for k in range(count):
         choice: dict[Hashable, int] = {colour: k} if colour else {}
         style = _series_style(panel, choice, k, count)
-        name = _describe(panel, colour, k) if colour else ""
+        name = _wrapped(_describe(panel, colour, k), 5.0) if colour else ""
         if THEORY in panel:
             y = 100 * panel[THEORY].isel(choice)
-            axis.plot(at, y, color=style.colour, label=None if SIMULATION in panel else name)
+            label = None if SIMULATION in panel else name
+            lone = "_" if len(at) == 1 else ""  # a line of one point is not seen
+            axis.plot(at, y, color=style.colour, label=label, marker=lone, markersize=16)
         if mean is None or error is None:
             continue
         for d, p in enumerate(panel.dimension.values):
@@ -199,6 +256,7 @@ def _draw_panel(axis: Axes, panel: xr.Dataset, x: str, colour: str | None) -> No
                 ", ".join(part for part in (name, f"p = {p}" if several else "") if part),
             )
     if labels is not None:
-        axis.set_xticks(at, labels, rotation=30, ha="right")
-    elif at.min() > 0 and at.max() / at.min() >= LOGARITHMIC_RANGE:
+        short = [textwrap.fill(label, 24, break_long_words=False) for label in labels]
+        axis.set_xticks(at, short, rotation=30, ha="right")
+    elif len(at) and at.min() > 0 and at.max() / at.min() >= LOGARITHMIC_RANGE:
         axis.set_xscale("log")

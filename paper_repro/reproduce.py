@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import xarray as xr
 
+from figures import describe
 from paper_repro.reproduction import Reproduction
 from paper_repro.results import describe_run, write_pictures, write_results
 from simulate.experiment import Report, run_experiment
@@ -64,14 +65,16 @@ def load_results(reproduction: Reproduction, directory: Path) -> xr.Dataset:
 def draw(reproduction: Reproduction, directory: Path, results: xr.Dataset) -> list[Path]:
     """Draw the figure's pictures from its results, as PNG and PDF; returns the files.
 
-    The manifest names the pictures, in their order.
+    The manifest names the pictures, in their order, and describes them.
     """
     pictures = reproduction.draw(results)
+    words = {name: describe(picture) for name, picture in pictures.items()}
     try:
         files = write_pictures(directory, pictures)
     finally:
         for picture in pictures.values():
             plt.close(picture)
     path = directory / "manifest.json"
-    write_json(path, {**json.loads(path.read_text()), "pictures": list(pictures)})
+    shown = {"pictures": list(pictures), "descriptions": words}
+    write_json(path, {**json.loads(path.read_text()), **shown})
     return files

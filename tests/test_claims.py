@@ -32,7 +32,7 @@ from paper_repro.reproductions.top_k import AXES as TOP_K_AXES
 from paper_repro.reproductions.top_k import FIGURE as TOP_K
 from paper_repro.reproductions.top_k import SCHEMES
 from simulate.experiment import run_experiment
-from tests.test_reproduction import small
+from tests.test_reproduction import small, thinned
 
 
 def results(gap: float = 0.0, noise: float = 0.01, repeats: int = 20) -> xr.Dataset:
@@ -154,7 +154,7 @@ def test_points_with_failed_fits_are_left_out_and_counted() -> None:
 
 
 def chapter(*claims: Claim) -> Chapter:
-    return Chapter(TOP_K, list(claims), pd.DataFrame({"|z|": [0.5]}), [], "made so")
+    return Chapter(TOP_K, list(claims), pd.DataFrame({"|z|": [0.5]}), {}, "made so")
 
 
 def test_the_report_begins_with_what_fails() -> None:
@@ -190,7 +190,7 @@ def test_simulated_comparisons_are_counted_and_judged_together() -> None:
 @pytest.fixture
 def top_k_only(monkeypatch: pytest.MonkeyPatch) -> Reproduction:
     """The command line knows one small figure."""
-    reproduction = small(TOP_K)
+    reproduction = small(thinned(TOP_K))
     monkeypatch.setattr(dataselect, "REPRODUCTIONS", {TOP_K.name: reproduction})
     return reproduction
 
@@ -234,7 +234,11 @@ def test_a_figure_is_redrawn_from_its_results_and_failing_claims_end_with_1(
     assert anchors
     assert all(f'id="{anchor}"' in page for anchor in anchors)
     text = (tmp_path / "report.md").read_text()
-    assert "![top-k-failure](top-k-failure/top-k-failure.png)" in text
+    shown = re.search(r"!\[(.*)\]\(top-k-failure/top-k-failure.png\)", text)
+    assert shown
+    assert shown[1].startswith("Keeping only the hardest fails where little is kept")
+    assert "| 36.9" in text  # N/p
+    assert "36.85" not in text
 
 
 def test_report_shows_only_what_is_there(tmp_path: Path) -> None:
@@ -284,7 +288,7 @@ def test_theory_claims_hold_and_those_of_opposite_or_rough_errors_do_not(
     name: str, least: int, others: int
 ) -> None:
     """others: how many claims are of something else than errors."""
-    reproduction = small(REPRODUCTIONS[name])
+    reproduction = small(thinned(REPRODUCTIONS[name]))
     found = run_experiment(reproduction.experiment(full=False))
 
     def theory_claims(values: xr.Dataset) -> list[Claim]:

@@ -19,7 +19,8 @@ from paper_repro import validation
 from paper_repro.catalogue import REPRODUCTIONS
 from paper_repro.reproduce import load_results, reproduce
 from paper_repro.reproduction import Reproduction
-from paper_repro.reproductions import figure_2
+from paper_repro.reproductions import figure_2, hard_vs_easy
+from paper_repro.reproductions.settings import SIMULATED_FRACTIONS
 from simulate import Plan
 from simulate.experiment import Size, run_experiment
 from simulate.files import write_dataset, write_whole
@@ -47,10 +48,30 @@ def small(reproduction: Reproduction) -> Reproduction:
     return dataclasses.replace(reproduction, size=size)
 
 
+THEORY_ONLY = (0.0625, 0.55)
+"""Fractions of figure 2 that are not simulated."""
+
+
+def thinned(reproduction: Reproduction) -> Reproduction:
+    """The same figure at the simulated fractions and two more, and every fourth N/p of a map."""
+    axes = dict(reproduction.axes)
+    kept = (*SIMULATED_FRACTIONS, *THEORY_ONLY)
+    if "fraction" in axes:
+        axes["fraction"] = [f for f in axes["fraction"] if f in kept]
+    sizes = axes.get("samples_per_dimension", ())
+    if len(sizes) > 4:
+        simulated = hard_vs_easy.SIMULATED_SIZES if reproduction.name == "hard-vs-easy" else ()
+        axes["samples_per_dimension"] = sorted({*sizes[::4], *simulated})
+    return dataclasses.replace(reproduction, axes=axes)
+
+
+FIGURE_2 = thinned(figure_2.FIGURE)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, xr.Dataset]:
     directory = tmp_path_factory.mktemp("figure-2")
-    results, files = reproduce(small(figure_2.FIGURE), directory, full=False, seed=3)
+    results, files = reproduce(small(FIGURE_2), directory, full=False, seed=3)
     kept = "simulation-quick-p20-seed3"
     assert {f.name for f in files} | {kept} == {f.name for f in directory.iterdir()}
     return directory, results
@@ -58,14 +79,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, xr.Dataset]:
 
 def test_files_hold_the_same_numbers(run: tuple[Path, xr.Dataset]) -> None:
     directory, results = run
-    stored = load_results(figure_2.FIGURE, directory)
+    stored = load_results(FIGURE_2, directory)
     xr.testing.assert_identical(stored, results)
     lines = (directory / "figure-2.csv").read_text().splitlines()
-    assert len(lines) == 1 + 660
+    assert len(lines) == 1 + 60 * 13
     assert "simulation_misclassification_standard_error" in lines[0]
     manifest = json.loads((directory / "manifest.json").read_text())
     assert manifest["seed"] == 3
     assert manifest["pictures"] == ["figure-2-f1", "figure-2-f2"]
+    for labels in ("f1", "f2"):
+        words = manifest["descriptions"][f"figure-2-{labels}"]
+        assert words.startswith("Hard samples win from some fraction on")
+        assert "6 panels: test misclassification (%) against fraction of the pool kept" in words
     assert "jax" in manifest["versions"]
 
 
@@ -80,14 +105,18 @@ def test_results_of_another_version_are_refused(
     ):
         write_dataset(path, other)
         with pytest.raises(ValueError, match=named):
-            load_results(figure_2.FIGURE, tmp_path)
+            load_results(FIGURE_2, tmp_path)
 
 
 def test_results_are_the_theory_and_a_full_simulation(run: tuple[Path, xr.Dataset]) -> None:
     _, results = run
     assert (results.theory_status == "CONVERGED").all()
-    assert np.isfinite(results.simulation_misclassification).all()
-    assert (results.simulation_converged == 1).all()
+    simulated = results.drop_sel(fraction=list(THEORY_ONLY))
+    assert np.isfinite(simulated.simulation_misclassification).all()
+    assert (simulated.simulation_converged == 1).all()
+    lines_only = results.sel(fraction=list(THEORY_ONLY))
+    assert lines_only.simulation_misclassification.isnull().all()
+    assert (lines_only.simulation_dimension == 0).all()
     assert results.repeated.sum() == 4 * 12  # the full sample, of 4 exponents more
     point = results.sel(labels="f1", ridge=0.01, alpha=0.5, fraction=0.3)
     point = point.sel(samples_per_dimension=6870 / 3000)
@@ -101,6 +130,9 @@ def test_theory_claims_of_figure_2_hold(run: tuple[Path, xr.Dataset]) -> None:
     claims = [c for c in figure_2.FIGURE.claims(run[1]) if c.basis.startswith("theory")]
     assert len(claims) >= 9
     assert all(claim.holds for claim in claims), [c for c in claims if not c.holds]
+    assert {c.statement for c in claims} >= {
+        "A subset beats the full sample: f1, N/p = 2.29, ridge 0.001, α = 1: γ = 0.8 beats γ = 1"
+    }
 
 
 def test_picture_shows_lines_and_points(run: tuple[Path, xr.Dataset]) -> None:
@@ -111,13 +143,14 @@ def test_picture_shows_lines_and_points(run: tuple[Path, xr.Dataset]) -> None:
     curves = [
         line
         for line in panel.lines
-        if np.size(line.get_xdata()) == 11 and line.get_linestyle() == "-"
+        if np.size(line.get_xdata()) == 13 and line.get_linestyle() == "-"
     ]
     assert len(curves) == 5
     expected = results.theory_misclassification.isel(samples_per_dimension=0)
     expected = expected.sel(labels="f1", ridge=0.1, alpha=-1.0)
     np.testing.assert_allclose(np.asarray(curves[0].get_ydata()), 100 * expected)
-    assert len(panel.containers) == 5  # error bars
+    points = [np.size(line.get_xdata()) for line in panel.lines if line.get_linestyle() == "None"]
+    assert sum(points) == 5 * 11  # error bars, of filled and of hollow points
     plt.close("all")
 
 
@@ -160,7 +193,7 @@ def test_every_figure_draws_tabulates_and_claims_from_its_grid(
         return [Tuned(problem, invented_predictions([problem])[0], (), ()) for problem in problems]
 
     monkeypatch.setattr("simulate.experiment.tune_all", untuned)
-    reproduction = REPRODUCTIONS[name]
+    reproduction = thinned(REPRODUCTIONS[name])
     for full in (False, True):
         results = run_experiment(reproduction.experiment(full))
     assert not reproduction.table(results).empty

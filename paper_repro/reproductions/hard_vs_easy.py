@@ -16,22 +16,25 @@ from figures import (
     figure_style,
     log_ticks,
     panel_grid,
+    refined,
     winner_legend,
     winner_map,
 )
-from paper_repro.claims import Claim, agreement_claim, at_least, at_most, beats, theory_claim
+from paper_repro.claims import Claim, agreement_claim, at_least, at_most, theory_claim
 from paper_repro.reproduction import Reproduction
+from paper_repro.reproductions.comparisons import compared
 from paper_repro.reproductions.settings import ALPHAS, full_sample
 from simulate.experiment import Size
 from theory import PowerSelection, Problem
 
 CUT = 0.3
-"""The fraction at which simulations check the theory along N/p."""
+SIMULATED_SIZES = (1.5, 3.3, 7.5, 17.0, 37.0, 80.0)
+"""The fraction, and the N/p along it, at which simulations check the theory."""
 
 AXES: dict[str, Any] = {
     "labels": ["f1", "f2"],
-    "samples_per_dimension": [1.0, 1.5, 2.2, 3.3, 5.0, 7.5, 11.0, 17.0, 25.0, 37.0, 55.0, 80.0],
-    "fraction": [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+    "samples_per_dimension": sorted({*SIMULATED_SIZES, *np.geomspace(1, 80, 36).round(3).tolist()}),
+    "fraction": sorted({0.0625, 0.0875, 0.1125, *np.arange(0.05, 0.96, 0.025).round(4).tolist()}),
     "alpha": ALPHAS,
 }
 
@@ -42,7 +45,7 @@ def _problem(labels: str, samples_per_dimension: float, fraction: float, alpha: 
 
 
 def _size(samples_per_dimension: float, fraction: float, full: bool, **_: Any) -> Size | None:
-    if fraction != CUT or samples_per_dimension not in AXES["samples_per_dimension"][1::2]:
+    if fraction != CUT or samples_per_dimension not in SIMULATED_SIZES:
         return None
     return Size(1000 if full else 200, 20)
 
@@ -57,15 +60,17 @@ def _map(results: xr.Dataset) -> Figure:
         figure, axes = panel_grid(
             1,
             results.sizes["labels"],
-            "Which exponent wins? Hard samples at large N/p and fraction, easy ones elsewhere\n"
-            "theory, perfect surrogate, biased selection, ridge λ = 0.01",
+            "Hard samples win at large N/p and fraction, easy ones at small\n"
+            "exponent α of the smallest error; theory, perfect surrogate, biased selection,"
+            " ridge λ = 0.01",
             panel=(4.2, 3.6),
         )
         for axis, labels in zip(axes[0], results.labels.values, strict=True):
-            error = results.theory_misclassification.sel(labels=labels)
-            winners = error.argmin("alpha").transpose("samples_per_dimension", "fraction")
-            x, y = 100 * results.fraction.values, results.samples_per_dimension.values
-            winner_map(axis, x, y, winners.values, styles)
+            errors = refined(
+                results.theory_misclassification.sel(labels=labels, alpha=list(ALPHAS))
+            )
+            x, y = 100 * errors.fraction.values, errors.samples_per_dimension.values
+            winner_map(axis, errors.values, x, y, styles)
             log_ticks(axis, "y", [1, 3, 10, 30, 80])
             axis.set_title(f"{labels} labels")
             axis.set_xlabel("fraction of the pool kept, n/N (%)")
@@ -81,7 +86,8 @@ def _cut(results: xr.Dataset) -> Figure:
         figure, axes = panel_grid(
             1,
             results.sizes["labels"],
-            f"The sign flip along the cut γ = {CUT:g}: hard samples turn from worst to best\n"
+            f"At γ = {CUT:g} hard samples lose to random ones at small N/p and win at large, easy"
+            " ones the other way round\n"
             f"ridge λ = 0.01;  {caption(gap)}",
             panel=(4.2, 3.4),
             share_y=False,
@@ -101,8 +107,11 @@ def _cut(results: xr.Dataset) -> Figure:
 
 
 def _table(results: xr.Dataset) -> pd.DataFrame:
-    """The winning exponent by N/p (rows) and fraction (columns)."""
-    error = results.theory_misclassification
+    """The winning exponent by N/p (rows) and fraction (columns), at some of them."""
+    error = results.theory_misclassification.sel(
+        samples_per_dimension=[1.0, *SIMULATED_SIZES],
+        fraction=[0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+    )
     winners = error.alpha[error.argmin("alpha")].drop_vars("alpha").rename("winner")
     table = pd.DataFrame(winners.to_dataframe().winner.unstack("fraction"))
     return table.rename(columns=lambda fraction: f"γ = {fraction:g}").reset_index()
@@ -136,13 +145,13 @@ def _claims(results: xr.Dataset) -> list[Claim]:
                 )
             )
         for size, better, worse in ((1.5, -1.0, 1.0), (80.0, 1.0, -1.0)):
-            claims += beats(
-                results.sel(labels=labels, samples_per_dimension=size, fraction=CUT),
+            at = {"labels": str(labels), "samples_per_dimension": size, "fraction": CUT}
+            claims += compared(
+                results,
                 "paper",
-                f"{labels}, N/p = {size:g}, γ = {CUT:g}, ridge 0.01:"
-                f" α = {better:g} beats α = {worse:g}".replace("-", "−"),
-                {"alpha": better},
-                {"alpha": worse},
+                f"{'Hard' if better > 0 else 'Easy'} samples win, ridge 0.01",
+                at | {"alpha": better},
+                at | {"alpha": worse},
             )
     random = results.sel(alpha=0.0)
     where = {"samples_per_dimension": slice(11.0, None), "fraction": slice(0.3, None)}
@@ -176,7 +185,7 @@ FIGURE = Reproduction(
     name="hard-vs-easy",
     title="Hard or easy samples? The exponent that wins",
     shows="the sign flip between low and high dimension, as a map over N/p and fraction",
-    minutes=(0.4, 6),
+    minutes=(1.2, 7),
     axes=AXES,
     problem=_problem,
     size=_size,

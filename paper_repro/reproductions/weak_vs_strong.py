@@ -17,10 +17,12 @@ from figures import (
     caption,
     draw_curve,
     figure_style,
+    log_ticks,
     panel_grid,
 )
-from paper_repro.claims import Claim, agreement_claim, at_least, at_most, beats, theory_claim
+from paper_repro.claims import Claim, agreement_claim, at_least, at_most, theory_claim
 from paper_repro.reproduction import Reproduction
+from paper_repro.reproductions.comparisons import compared
 from paper_repro.reproductions.settings import (
     COLUMN_TITLES,
     HIGH_DIMENSION,
@@ -43,11 +45,17 @@ from theory import (
 from theory.metrics import misclassification
 from theory.prediction import score_of
 
-TRAINED = {f"{n:g}": TrainedSurrogate(n, ridge=0.03) for n in (0.5, 1, 2, 4, 8, 16, 32)}
-"""By the surrogate's own samples per dimension N_su/p."""
+SIMULATED_SURROGATES = ("0.5", "1", "2", "4", "8", "16", "32")
+TRAINED = {
+    f"{n:g}": TrainedSurrogate(n, ridge=0.03)
+    for n in (round(0.5 * 2 ** (k / 4), 3) for k in range(25))
+}
+"""By the surrogate's own samples per dimension N_su/p; the simulated ones are among them."""
 
 STRONGEST, RESCALED, PERFECT = "32", "rescaled", "perfect"
 """The strongest trained surrogate; the perfect direction with the scale of that one; perfection."""
+
+SHOWN = (*SIMULATED_SURROGATES, RESCALED, PERFECT)
 
 SIMULATED_FRACTION = 0.3
 SCHEMES: dict[str, Callable[[float], Any]] = {
@@ -64,6 +72,14 @@ STYLES = {
     "hardest": POWER_STYLES[1.0],
     "top": TOP_STYLES["hard"],
 }
+NAMES = {
+    **{scheme: style.label for scheme, style in STYLES.items()},
+    **{name: f"a surrogate of {name}p labels" for name in SIMULATED_SURROGATES},
+    RESCALED: f"the perfect direction at the scale of {STRONGEST}p labels",
+    PERFECT: "the perfect one",
+}
+"""What claims call schemes and surrogates."""
+
 AXES: dict[str, list[Any]] = {
     "samples_per_dimension": [LOW_DIMENSION, HIGH_DIMENSION],
     "scheme": list(SCHEMES),
@@ -88,19 +104,26 @@ def _surrogate(name: str, problem: Problem) -> Any:
     return TRAINED[name]
 
 
-def _size(samples_per_dimension: float, fraction: float, full: bool, **_: Any) -> Size | None:
-    return size(samples_per_dimension, full) if fraction == SIMULATED_FRACTION else None
+def _size(
+    samples_per_dimension: float, fraction: float, surrogate: str, full: bool, **_: Any
+) -> Size | None:
+    if fraction != SIMULATED_FRACTION or surrogate not in SHOWN:
+        return None
+    return size(samples_per_dimension, full)
 
 
 def _draw(results: xr.Dataset) -> dict[str, Figure]:
     count = len(TRAINED)
-    x = np.array([*map(float, TRAINED), 100.0, 500.0])
+    x = np.array([*map(float, TRAINED), 80.0, 200.0])
     with figure_style():
         figure, axes = panel_grid(
             results.sizes["samples_per_dimension"],
             results.sizes["fraction"],
-            "In a scheme a better surrogate can choose worse; with the best scheme it does not\n"
-            "f1, ridge λ = 0.01, surrogate's ridge 0.03 (scales differ between panels)\n"
+            "Given a scheme, a stronger surrogate can choose worse (a line that rises); with the"
+            " best scheme it does not\n"
+            "f1, ridge λ = 0.01, surrogate's ridge 0.03; scales differ between panels\n"
+            "★: the true direction, at the scale (norm of β) of the surrogate with N_su/p = 32;"
+            " perfect: at its own scale; dashed: on to these two\n"
             f"{caption(results)}",
             panel=(3.0, 2.5),
             share_y=False,
@@ -112,16 +135,18 @@ def _draw(results: xr.Dataset) -> dict[str, Figure]:
                 for scheme, style in STYLES.items():
                     curve = panel.sel(scheme=scheme)
                     draw_curve(axis, x[:count], curve.isel(surrogate=slice(count)), style)
-                    for k in (count, count + 1):
-                        draw_curve(axis, x[[k]], curve.isel(surrogate=[k]), style, "_", "")
-                axis.set_xscale("log")
-                axis.set_xticks([], minor=True)
-                axis.set_xticks([*x[1:7:2], *x[count:]], ["1", "4", "16", "same\nscale", "perfect"])
+                    beyond = curve.isel(surrogate=slice(count - 1, None))
+                    draw_curve(axis, x[count - 1 :], beyond, style, "--", "")
+                axis.axvline(float(STRONGEST), color="#bbbbbb", linewidth=0.8)
+                log_ticks(axis, "x", [0.5, 2, 8, 32])
+                axis.set_xticks(
+                    [0.5, 2, 8, 32, *x[count:]], ["0.5", "2", "8", "32", "★", "perfect"]
+                )
                 if i == 0:
                     axis.set_title(f"γ = {fraction:g}")
             axes[i, 0].set_ylabel(f"{COLUMN_TITLES[size_]}\n\ntest misclassification (%)")
         for axis in axes[-1]:
-            axis.set_xlabel("surrogate's N_su/p")
+            axis.set_xlabel("surrogate's labels per dimension N_su/p")
         add_legend(figure, axes[0, list(results.fraction.values).index(SIMULATED_FRACTION)])
     return {"weak-vs-strong-surrogate": figure}
 
@@ -130,7 +155,7 @@ def _table(results: xr.Dataset) -> pd.DataFrame:
     """The surrogates: coefficients and own error; and the best of them for every scheme."""
     rows = []
     data = SingleIndex(F1, 5.0)
-    for surrogate in results.surrogate.values:
+    for surrogate in SHOWN:
         at = results.sel(surrogate=surrogate, scheme="hardest").isel(
             samples_per_dimension=0, fraction=0
         )
@@ -162,29 +187,29 @@ def _claims(results: xr.Dataset) -> list[Claim]:
         (HIGH_DIMENSION, "hardest", 0.3, "1", PERFECT),
         (HIGH_DIMENSION, "top", 0.3, "1", PERFECT),
     ):
-        names = ["the perfect one" if s == PERFECT else f"{s}p labels" for s in (weaker, stronger)]
-        point = results.sel(samples_per_dimension=size_, fraction=fraction)
-        random = float(point.theory_misclassification.sel(scheme="random")[0])
+        at = {"samples_per_dimension": size_, "scheme": scheme, "fraction": fraction}
+        random = float(results.theory_misclassification.sel(at | {"scheme": "random"})[0])
         claims += [
             dataclasses.replace(claim, numbers=f"{claim.numbers}; random selection {random:.2%}")
-            for claim in beats(
-                point.sel(scheme=scheme),
+            for claim in compared(
+                results,
                 "paper",
-                f"A weaker surrogate can win: {STYLES[scheme].label}, N/p = {size_:.3g},"
-                f" γ = {fraction:g}: {names[0]} beats {names[1]}",
-                {"surrogate": weaker},
-                {"surrogate": stronger},
+                "A weaker surrogate can win",
+                at | {"surrogate": weaker},
+                at | {"surrogate": stronger},
+                NAMES,
             )
         ]
-    claims += beats(
-        results.sel(samples_per_dimension=LOW_DIMENSION, scheme="hardest", fraction=0.3),
+    at = {"samples_per_dimension": LOW_DIMENSION, "scheme": "hardest", "fraction": 0.3}
+    claims += compared(
+        results,
         "here",
-        "The scale of the score matters, not only its direction: α = 1, N/p = 36.9, γ = 0.3: the"
-        " perfect direction at the scale of that of 32p labels beats the perfect surrogate",
-        {"surrogate": RESCALED},
-        {"surrogate": PERFECT},
+        "The scale of the score matters, not only its direction",
+        at | {"surrogate": RESCALED},
+        at | {"surrogate": PERFECT},
+        NAMES,
     )
-    trained = results.sel(surrogate=[*TRAINED, PERFECT])
+    trained = results.sel(surrogate=[*SIMULATED_SURROGATES, PERFECT])
     least, most = at_least(trained).min("scheme"), at_most(trained).min("scheme")
     rise = most - least.shift(surrogate=1)
     claims.append(
@@ -199,9 +224,9 @@ def _claims(results: xr.Dataset) -> list[Claim]:
         )
     )
     for size_ in results.samples_per_dimension.values:
-        at = {"samples_per_dimension": size_, "fraction": 0.5}
-        strongest = float(least.sel(at | {"surrogate": PERFECT}))
-        weak = float(most.sel(at | {"surrogate": "4"}))
+        half = {"samples_per_dimension": size_, "fraction": 0.5}
+        strongest = float(least.sel(half | {"surrogate": PERFECT}))
+        weak = float(most.sel(half | {"surrogate": "4"}))
         claims.append(
             theory_claim(
                 "here",
@@ -209,7 +234,7 @@ def _claims(results: xr.Dataset) -> list[Claim]:
                 " labels loses less than 3 points to the perfect one",
                 weak - strongest < 0.03,
                 f"{weak:.2%} against {strongest:.2%}",
-                results.sel(at),
+                results.sel(half),
             )
         )
     return [*claims, agreement_claim(results)]
