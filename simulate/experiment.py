@@ -124,7 +124,7 @@ def run_experiment(
     results = experiment.frame.copy()
     results.attrs = {
         "title": experiment.title,
-        "seed": str(experiment.seed),
+        "seed": experiment.seed,
         **experiment.attributes,
     }
     if experiment.predicted:

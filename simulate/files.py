@@ -63,10 +63,15 @@ def write_dataset(path: Path, dataset: xr.Dataset) -> None:
         for name, value in dataset.attrs.items()
     }
     content = dataset.assign_attrs(attributes)
+    packed = {
+        name: {"compression": "gzip"}
+        for name, variable in content.data_vars.items()
+        if variable.dtype.kind == "f" and variable.ndim > 0
+    }
 
     def write(temporary: Path) -> None:
         try:
-            content.to_netcdf(temporary, engine="h5netcdf")
+            content.to_netcdf(temporary, engine="h5netcdf", encoding=packed)
         except RuntimeError as error:  # HDF5's own word for a failed write
             raise OSError(str(error)) from error
 
