@@ -22,8 +22,8 @@ from simulate.task import pool_size, run_task
 PROBLEMS = list(
     dict.fromkeys(
         problem
-        for problem in figure_2.FIGURE.experiment(False).problems
-        if problem.samples_per_dimension == HIGH_DIMENSION
+        for problem, size in figure_2.FIGURE.experiment(False).places
+        if problem.samples_per_dimension == HIGH_DIMENSION and size is not None
     )
 )
 SPREAD = tuple(PROBLEMS[::5])

@@ -3,6 +3,7 @@
 from typing import Any
 
 from simulate.monte_carlo import estimate
+from simulate.running.errors import RunError
 from theory.data import GaussianMixture, LogisticLink, SingleIndex
 from theory.kind_checks import complaints, kind_of
 from theory.kinds import DataModel, FixedFraction, Link, Selection, Surrogate
@@ -91,7 +92,10 @@ def _problem_with(instance: Any) -> Problem:
 
 def _disagreements(problem: Problem, dimension: int, repeats: int, seed: int) -> list[str]:
     """Where theory and simulation differ; a selection without theory is simulated only."""
-    simulated = estimate(problem, dimension, repeats, seed)
+    try:
+        simulated = estimate(problem, dimension, repeats, seed)
+    except RunError as error:
+        return [f"a simulation fails: {error}"]
     if not simulated.repeats:
         return [f"none of {repeats} fits met its tolerance in a simulation of {problem}"]
     if not problem.selection.has_theory:

@@ -131,7 +131,8 @@ def test_every_public_kind_is_what_it_says() -> None:
         assert not list(complaints(kind)), kind
     checked = {type(kind).__name__ for kind in BUILT_IN}
     ends = ("Link", "Loss", "Selection", "Surrogate")
-    public = {name for name in theory.__all__ if name.endswith(ends) and name not in ends}
+    answers = {"OptimalSelection", "RobustSelection"}  # these hold a selection
+    public = {name for name in theory.__all__ if name.endswith(ends)} - {*ends, *answers}
     assert public <= checked
 
 
@@ -594,7 +595,7 @@ BROKEN: list[tuple[Any, str]] = [
     (AnotherRule(0.3), "must agree on large pools"),
     (ByPlace(1.0), "order of the samples"),
     (InPlace(1.0), "changes its argument"),
-    (SmallPoolsWhole(0.3), "theory and simulation differ in misclassification|differ in"),
+    (SmallPoolsWhole(0.3), r"a simulation fails: .*asks for the fraction 0\.3 and selects 1 of"),
     (Changeable(0.1), "frozen dataclass"),
     (Forgetful(0.1), "field size must take part in equality"),
     (AddressInRepr(0.1), "addresses of memory"),

@@ -11,7 +11,6 @@ from theory.losses import (
     Loss,
     SmoothedHingeLoss,
     SquaredLoss,
-    proximal_point,
 )
 
 LOSS = LogisticLoss()
@@ -36,18 +35,6 @@ def test_logistic_loss_terms_are_derivatives() -> None:
     curvature = (2 * np.cosh(margins / 2)) ** -2.0
     np.testing.assert_allclose(LOSS.slope(margins), slope, rtol=1e-13)
     np.testing.assert_allclose(LOSS.curvature(margins), curvature, rtol=1e-12)
-
-
-@pytest.mark.parametrize("eta", [0.01, 1.0, 400.0])
-def test_proximal_point_derivatives_match_differences(eta: float) -> None:
-    step = 1e-5
-    for margin in (-500.0, -eta / 2, -1.0, 0.0, 2.0):
-        _, by_margin = jax.jvp(lambda m: proximal_point(LOSS, m, eta), (margin,), (1.0,))
-        _, by_eta = jax.jvp(lambda e, m=margin: proximal_point(LOSS, m, e), (eta,), (1.0,))
-        rise = LOSS.prox(margin + step, eta) - LOSS.prox(margin - step, eta)
-        assert float(by_margin) == pytest.approx(float(rise) / (2 * step), rel=1e-5, abs=1e-8)
-        rise = LOSS.prox(margin, eta * (1 + step)) - LOSS.prox(margin, eta * (1 - step))
-        assert float(by_eta) == pytest.approx(float(rise) / (2 * step * eta), rel=1e-5, abs=1e-7)
 
 
 OTHERS: list[Loss] = [SquaredLoss(), SmoothedHingeLoss(0.5), HingeLoss()]

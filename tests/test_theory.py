@@ -13,7 +13,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from paper_repro.reproductions import figure_2
-from paper_repro.reproductions.settings import ALPHAS, FRACTIONS, HIGH_DIMENSION, RIDGES
+from paper_repro.reproductions.settings import ALPHAS, HIGH_DIMENSION, RIDGES, SIMULATED_FRACTIONS
 from tests.problems import BOTH_LINKS, DELTA, power_problem
 from theory import (
     F1,
@@ -42,11 +42,11 @@ from theory.axes import grid, read_axes
 from theory.kinds import Selection
 from theory.prediction import score_of
 
-AXES = {"ridge": RIDGES, "selection.alpha": ALPHAS, "selection.fraction": FRACTIONS}
+AXES = {"ridge": RIDGES, "selection.alpha": ALPHAS, "selection.fraction": SIMULATED_FRACTIONS}
 FIGURE_2 = [
     problem
-    for problem in figure_2.FIGURE.experiment(False).problems
-    if problem.samples_per_dimension == HIGH_DIMENSION
+    for problem, size in figure_2.FIGURE.experiment(False).places
+    if problem.samples_per_dimension == HIGH_DIMENSION and size is not None
 ]
 
 

@@ -1,6 +1,5 @@
 """Exact asymptotic theory of learning from a selected subset."""
 
-from theory import _engine as _engine  # first: sets JAX to double precision
 from theory.checks import InvalidFieldError
 from theory.data import (
     F1,

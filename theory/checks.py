@@ -2,10 +2,9 @@
 
 import difflib
 import math
+import sys
 from collections.abc import Collection, Mapping, Set
 from typing import Any
-
-import jax
 
 
 class InvalidFieldError(ValueError):
@@ -62,7 +61,10 @@ def _item(field: str, value: Any, allowed: str) -> Any:
     """What an array without dimensions holds, None for other arrays; other values as they are."""
     if not (hasattr(value, "__array__") and hasattr(value, "ndim")):
         return value
-    if isinstance(value, jax.core.Tracer):  # has no number, or one without its derivative
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(
+        value, jax.core.Tracer
+    ):  # has no number, or one without its derivative
         raise InvalidFieldError(field, value, f"{allowed}, not one that JAX traces")
     return value.item() if value.ndim == 0 else None
 

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from theory._engine import jax, jnp
 from theory.checks import InvalidFieldError
 from theory.losses import Loss, response
 from theory.noise import STEP, STRIP_STEP
@@ -105,7 +104,8 @@ def _compiled_terms(loss: Loss) -> Callable[[Any], Any]:
         terms = loss.value(margin), loss.slope(margin), loss.curvature(margin)
         return jnp.stack([jnp.broadcast_to(term, margin.shape) for term in terms])
 
-    return jax.jit(function)
+    compiled: Callable[[Any], Any] = jax.jit(function)
+    return compiled
 
 
 def _named(loss: Loss, eta: float) -> list[float]:

@@ -8,13 +8,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, ClassVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from theory._engine import jax, jnp
 from theory.checks import as_positive, set_fields
 
 
@@ -64,26 +63,6 @@ class Loss(ABC):
         return bend / (1 + bend)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def proximal_point(loss: Loss, margin: Any, eta: Any) -> Any:
-    """``loss.prox(margin, eta)`` with derivatives from its defining equation.
-
-    From v + eta slope(v) = m:  dv = (1 - contraction) (dm - slope(v) d eta).
-    """
-    return loss.prox(margin, eta)
-
-
-@proximal_point.defjvp
-def _proximal_point_jvp(
-    loss: Loss, primals: tuple[Any, Any], tangents: tuple[Any, Any]
-) -> tuple[Any, Any]:
-    margin, eta = primals
-    v = proximal_point(loss, margin, eta)
-    d_margin, d_eta = tangents
-    passed = 1 - loss.contraction(v, margin, eta)
-    return v, passed * (d_margin - loss.slope(v) * d_eta)
-
-
 def response(loss: Loss, margin: Any, eta: Any) -> tuple[Any, Any]:
     """m - v and 1 - dv/dm for v = prox(m, eta), of the shape of margin.
 
@@ -112,14 +91,15 @@ def _response(loss: Loss) -> Callable[[Any], Any]:
         v = loss.prox(margin, eta)
         return jnp.stack([margin - v, loss.contraction(v, margin, eta)])
 
-    return jax.jit(function)
+    compiled: Callable[[Any], Any] = jax.jit(function)
+    return compiled
 
 
 @dataclass(frozen=True)
 class LogisticLoss(Loss):
     """value(m) = log(1 + exp(-m)).
 
-    >>> bool(abs(LogisticLoss().value(0.0) - jnp.log(2.0)) < 1e-15)
+    >>> bool(abs(LogisticLoss().value(0.0) - math.log(2.0)) < 1e-15)
     True
     >>> loss, m, eta = LogisticLoss(), -3.0, 40.0
     >>> v = loss.prox(m, eta)

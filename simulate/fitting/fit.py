@@ -10,16 +10,15 @@ computed anew in double precision.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 
-import theory  # noqa: F401  (sets JAX to double precision)
 from simulate.fitting.design import Array, Design, Single, norms
 from simulate.fitting.newton import newton_direction
+from theory._engine import jax
 from theory.losses import Loss
 
 Columns = NDArray[np.intp]
@@ -352,16 +351,23 @@ def _compiled(function: Any, loss: Loss, *arrays: Array) -> tuple[Array, Array, 
     padded = np.ones((len(arrays), 1 << max(6, (size - 1).bit_length())))
     for row, array in zip(padded, arrays, strict=True):
         row[:size] = array.ravel()
-    value, slope, curvature = (np.asarray(a)[:size].reshape(shape) for a in function(loss, *padded))
+    value, slope, curvature = (
+        np.asarray(a)[:size].reshape(shape) for a in _jitted(function, loss)(*padded)
+    )
     return value, slope, curvature
 
 
-@partial(jax.jit, static_argnums=0)
+@lru_cache(maxsize=64)
+def _jitted(function: Callable[..., Any], loss: Loss) -> Callable[..., Any]:
+    """The function for one loss, compiled for each of the sizes that occur."""
+    compiled: Callable[..., Any] = jax.jit(partial(function, loss))
+    return compiled
+
+
 def _loss_terms(loss: Loss, margins: Any) -> tuple[Any, Any, Any]:
     return loss.value(margins), loss.slope(margins), loss.curvature(margins)
 
 
-@partial(jax.jit, static_argnums=0)
 def _envelope_terms(loss: Loss, margins: Any, multipliers: Any, width: Any) -> Any:
     shifted = margins + width * multipliers
     z = loss.prox(shifted, width)

@@ -81,6 +81,8 @@ def _described(value: Any, above: tuple[Any, ...]) -> Iterator[str]:
         yield from _class_described(value, above)
     elif isinstance(value, types.ModuleType):
         yield f"module {value.__name__}"
+    elif isinstance(value, np.ufunc):
+        yield f"ufunc {value.__name__}"
     elif isinstance(value, types.FunctionType):
         yield from _function_described(value, above)
     elif isinstance(value, types.MethodType):
