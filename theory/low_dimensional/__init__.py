@@ -1,0 +1,23 @@
+"""Low-dimensional asymptotics of selection: p fixed, N to infinity, ridge to zero."""
+
+from theory.low_dimensional.calibrate import root_selection, threshold_selection
+from theory.low_dimensional.features import Features, GaussianFeatures, Points, WeightedFeatures
+from theory.low_dimensional.labels import BinaryLabels, Labels, LinearLabels
+from theory.low_dimensional.model import Model, SingularInformationError
+from theory.low_dimensional.optimal import (
+    NotOptimalError,
+    Optimum,
+    optimal_biased,
+    optimal_biased_curve,
+    optimal_unbiased,
+    unbiased_score,
+)
+from theory.low_dimensional.risk import Risk, asymptotic_risk
+from theory.low_dimensional.selection import (
+    FixedSelection,
+    RootSelection,
+    Selection,
+    TableSelection,
+    ThresholdSelection,
+    random_selection,
+)
