@@ -152,7 +152,7 @@ class GaussianFeatures(Features):
         if self.dimension == 1 or (marks.level is None and marks.affine and not marks.bins):
             return Points(weight, h[:, None], np.full(h.shape, self.dimension - 1.0))
         quantiles = np.arange(1, marks.bins) / max(marks.bins, 1)
-        parts = 2 * gammaincinv((self.dimension - 1) / 2, quantiles)
+        parts = np.asarray(2 * gammaincinv((self.dimension - 1) / 2, quantiles), dtype=np.float64)
         cuts = np.tile(parts[:, None], len(h))
         if marks.level is not None:
             constant, slope = self._affine(marks.level, h)
@@ -181,7 +181,8 @@ class GaussianFeatures(Features):
         edges = np.array(ends).T / 2
         mass = np.diff(gammainc(half, edges), axis=1)
         first = 2 * half * np.diff(gammainc(half + 1, edges), axis=1)
-        return np.divide(first, mass, out=np.ones_like(first), where=mass > 0), mass
+        mean = np.divide(first, mass, out=np.ones_like(first), where=mass > 0)
+        return np.asarray(mean, dtype=np.float64), np.asarray(mass, dtype=np.float64)
 
     def _inner_rule(self, cuts: Array) -> tuple[Array, Array]:
         """Values and weights of r2 that resolve functions bending at the cuts, by h."""

@@ -48,6 +48,10 @@ class Labels(ABC):
         """Probabilities of labels -1 and +1, shape [2, n]."""
         raise InvalidFieldError("selection", "knows labels", "label-free for real labels")
 
+    def slopes(self, v: Array) -> Array:
+        """dl/dv for labels -1 and +1, shape [2, n]."""
+        raise InvalidFieldError("selection", "knows labels", "label-free for real labels")
+
     @property
     def jumps(self) -> tuple[float, ...]:
         """Values of u where the law jumps."""
@@ -136,6 +140,10 @@ class BinaryLabels(Labels):
     def shares(self, u: Array) -> Array:
         positive = self.link.probability(u)
         return np.stack([1 - positive, positive])
+
+    def slopes(self, v: Array) -> Array:
+        _, slope, _ = _margin_functions(self.loss, np.stack([-v, v]))
+        return np.asarray(slope * np.array([[-1.0], [1.0]]))
 
     def averages(self, u: Array, v: Array, by_label: bool = False) -> Averages:
         share = self.shares(u)

@@ -6,8 +6,8 @@ Without reweighting, where E[gradient | x] = 0: the first variation of rho is -E
 
     Z_pi = -Tr(G A Q A) + 2 Tr(H A Q A G_pi A),   A = H_pi^-1,
 
-so that an optimum keeps the largest Z_pi: pi = 1{Z_pi > tau}, randomised only on ties. It depends on
-pi through H_pi and G_pi alone. On a weighted sample they are found by fully corrective conditional
+so that an optimum keeps the largest Z_pi: pi = 1{Z_pi > tau}, randomised only on ties. Z_pi depends
+on pi through H_pi and G_pi alone. A weighted sample is solved by fully corrective conditional
 gradients; on Gaussian features these are a start, and the fixed point is then solved for. Where
 G = H rho is convex in pi and the gap bounds what an optimum may still gain; otherwise a gap of
 zero says that pi is stationary, and several starts are compared.
@@ -94,7 +94,7 @@ def optimal_unbiased(model: Model, fraction: float, quadratic: object = "paramet
     >>> from theory.low_dimensional import GaussianFeatures, LinearLabels
     >>> best = optimal_unbiased(Model(GaussianFeatures(1), LinearLabels()), 0.01)
     >>> round(best.rho * 0.01, 6)  # (E|x|)^2, had pi no bound
-    0.636626
+    0.63662
     """
     score = unbiased_score(model, quadratic)
     rule = root_selection(model, score, fraction)
@@ -133,7 +133,7 @@ class _Setting(NamedTuple):
 
     def score(self, found: Matrices) -> Array:
         way = variation(found, self.quadratic)
-        return way.score(self.features, self.points, self.averages)[0]
+        return np.asarray(way.score(self.features, self.points, self.averages)[0])
 
 
 def optimal_biased(model: Model, fraction: float, quadratic: object = "parameters") -> Optimum:
