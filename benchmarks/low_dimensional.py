@@ -8,6 +8,7 @@ the z-score, and chi-squared over all schemes at the largest N; each scheme has 
 
 import argparse
 import time
+from collections.abc import Callable
 
 import numpy as np
 from scipy import stats
@@ -21,6 +22,7 @@ from theory.low_dimensional import (
     GaussianFeatures,
     LinearLabels,
     Model,
+    Optimum,
     Points,
     Selection,
     asymptotic_risk,
@@ -42,7 +44,7 @@ def _uneven(u: np.ndarray) -> np.ndarray:
 
 
 def _hard(points: Points) -> np.ndarray:
-    return np.asarray(np.exp(-(points.explicit[:, 0] ** 2)))
+    return np.asarray(1 / (1 + points.explicit[:, 0] ** 2))
 
 
 def schemes(dimension: int) -> dict[str, tuple[Model, Selection]]:
@@ -91,21 +93,23 @@ def main() -> None:
                 texts.append(f"{found.mean:9.3f} ({z:+.1f})")
             last.append(z)
             print(f"p = {dimension:2d}  {name:34s} rho {rho:9.3f}  {'  '.join(texts)}", flush=True)
-    z = normal_deviates(np.array(last), np.full(len(last), given.repeats))
-    chi = float((z**2).sum())
+    deviates = normal_deviates(np.array(last), np.full(len(last), given.repeats))
+    chi = float((deviates**2).sum())
     print(
-        f"N = {sizes[-1]}: {len(z)} schemes, largest |z| {np.abs(z).max():.2f}, chi-squared {chi:.1f},"
-        f" p-value {stats.chi2.sf(chi, len(z)):.3f}"
+        f"N = {sizes[-1]}: {len(deviates)} schemes, largest |z| {np.abs(deviates).max():.2f},"
+        f" chi-squared {chi:.1f}, p-value {stats.chi2.sf(chi, len(deviates)):.3f}"
     )
     model = Model(GaussianFeatures(5, 2.0), BinaryLabels(LogisticLink()))
-    for name, curve in (
-        ("unbiased", lambda: [optimal_unbiased(model, g) for g in FRACTIONS]),
-        ("biased", lambda: optimal_biased_curve(model, list(FRACTIONS[::-1]))),
-    ):
-        start = time.process_time()
-        gaps = [point.gap for point in curve()]
-        seconds = time.process_time() - start
-        print(f"{name}: {len(gaps)} fractions in {seconds:.1f} s, largest gap {max(gaps):.0e}")
+    timed("unbiased", lambda: [optimal_unbiased(model, g) for g in FRACTIONS])
+    timed("biased", lambda: optimal_biased_curve(model, list(FRACTIONS[::-1])))
+
+
+def timed(name: str, curve: Callable[[], list[Optimum]]) -> None:
+    """Print the processor time of a curve and its largest gap."""
+    start = time.process_time()
+    gaps = [point.gap for point in curve()]
+    seconds = time.process_time() - start
+    print(f"{name}: {len(gaps)} fractions in {seconds:.1f} s, largest gap {max(gaps):.0e}")
 
 
 if __name__ == "__main__":

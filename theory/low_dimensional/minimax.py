@@ -134,16 +134,18 @@ def _inner_points(
     if len(active) == 1 or found[0].gap <= 1e-10:
         return found
 
-    def spread(inner: Array) -> tuple[Array, Minimax]:
+    def spread_at(inner: Array) -> Minimax:
         w = np.zeros(count)
         w[active] = [*inner, 1 - inner.sum()]
-        answer = at(w)
-        rhos = np.array(answer.rhos)[active]
-        return (rhos[:-1] - rhos[-1]) / scale, answer
+        return at(w)
+
+    def spread(inner: Array) -> Array:
+        rhos = np.array(spread_at(inner).rhos)[active]
+        return np.asarray((rhos[:-1] - rhos[-1]) / scale)
 
     start = np.array(found[0].weights)[active][:-1]
-    polished = root(lambda w: spread(w)[0], start, tol=1e-12)
-    return [*found, spread(polished.x)[1]]
+    polished = root(spread, start, tol=1e-12)
+    return [*found, spread_at(polished.x)]
 
 
 def _at(candidates: Sequence[Model], fraction: float, quadratic: object, weights: Array) -> Minimax:

@@ -94,9 +94,8 @@ def matrices(model: Model, selection: Selection, points: Points, theta: Array) -
                 "selection", "zero", "positive wherever gradients are not 0, to be reweighted"
             )
         hessian = averages.curvature.sum(axis=0)
-        gradient: Array = np.divide(squares, pi, out=np.zeros_like(squares), where=pi > 0).sum(
-            axis=0
-        )
+        quotient = np.divide(squares, pi, out=np.zeros_like(squares), where=pi > 0)
+        gradient: Array = quotient.sum(axis=0)
     else:
         hessian = (pi * averages.curvature).sum(axis=0)
         gradient = (pi * averages.squared_slope).sum(axis=0)
@@ -110,13 +109,13 @@ def _check_finite(points: Points, gradient: Array) -> None:
     """Refuse 1/pi that grows so fast that E[G/pi] has its mass where the rule ends."""
     held = points.weight * gradient * (1 + points.explicit[:, 0] ** 2)
     far = np.abs(points.explicit[:, 0]) > TAIL
-    if held[far].sum() > 1e-6 * held.sum():
+    if held[far].sum() > 1e-8 * held.sum():
         raise InvalidFieldError(
             "selection", "1/pi", "of slower growth, to be reweighted: E[G/pi] is infinite or nearly"
         )
 
 
-TAIL = 7.0
+TAIL = 8.0
 """Standard deviations beyond which a convergent E[G/pi] has next to no mass."""
 
 
