@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, ndtr
 
 from theory.checks import InvalidFieldError, as_positive, set_fields
-from theory.data import Link, SingleIndex
+from theory.data import Link, LogisticLink, ProbitLink, SingleIndex
 from theory.losses import LogisticLoss, Loss, SquaredLoss
 from theory.quadrature import Bend
 
@@ -139,7 +139,12 @@ class BinaryLabels(Labels):
 
     def shares(self, u: Array) -> Array:
         positive = self.link.probability(u)
-        return np.stack([1 - positive, positive])
+        negative = 1 - positive
+        if isinstance(self.link, LogisticLink):  # without the loss of digits in the tail
+            negative = expit(-u - self.link.intercept)
+        if isinstance(self.link, ProbitLink):
+            negative = ndtr(-u)
+        return np.stack([negative, positive])
 
     def slopes(self, v: Array) -> Array:
         _, slope, _ = _margin_functions(self.loss, np.stack([-v, v]))

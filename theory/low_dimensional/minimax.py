@@ -9,6 +9,7 @@ w in the simplex. rho is convex in pi and E pi = fraction is linear, so the two 
 inner minimum is pi = min(1, c sqrt(sum_j w_j Z_j)), and the rho_j there are its slopes.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -26,6 +27,9 @@ from theory.low_dimensional.risk import Risk, asymptotic_risk
 from theory.low_dimensional.selection import RootSelection
 
 Array = NDArray[np.float64]
+
+INSIDE = 1e-10
+"""Least weight of a candidate in the search; the ends are tried by themselves."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def minimax_selection(
     _check_same_features(candidates)
     count = len(candidates)
     ends = [_at(candidates, fraction, quadratic, w) for w in np.eye(count)]
-    scale = max(end.worst for end in ends)
+    scale = max(rho for end in ends for rho in end.rhos if rho < math.inf)
     best = min(ends, key=lambda end: end.gap)
     if best.gap > 1e-12:
         inner = _inner_points(candidates, fraction, quadratic, scale)
@@ -108,12 +112,13 @@ def _inner_points(
 
     def excess(first: float) -> float:
         rhos = at(np.array([first, 1 - first])).rhos
-        return (rhos[0] - rhos[1]) / scale
+        return math.log(rhos[0] / rhos[1])
 
     if count == 2:
-        if not excess(0.0) > 0 > excess(1.0):
+        low, high = INSIDE, 1 - INSIDE
+        if not excess(low) > 0 > excess(high):
             return []
-        first = float(brentq(excess, 0.0, 1.0, xtol=1e-14, rtol=1e-14))
+        first = float(brentq(excess, low, high, xtol=1e-14, rtol=1e-14))
         return [at(np.array([first, 1 - first]))]
 
     def dual(w: Array) -> tuple[float, Array]:
@@ -125,7 +130,7 @@ def _inner_points(
         np.full(count, 1 / count, dtype=np.float64),
         jac=True,
         method="SLSQP",
-        bounds=[(0.0, 1.0)] * count,
+        bounds=[(INSIDE, 1.0)] * count,
         constraints=LinearConstraint(np.ones(count), 1, 1),
         options={"ftol": 1e-12, "maxiter": 60},
     )
@@ -157,10 +162,20 @@ def _at(candidates: Sequence[Model], fraction: float, quadratic: object, weights
         return np.asarray(sum(w * each(points) for w, each in scores))
 
     rule = root_selection(candidates[0], score, fraction)
-    rhos = tuple(asymptotic_risk(model, rule, quadratic).rho for model in candidates)
+    rhos = tuple(_rho(model, rule, quadratic) for model in candidates)
     worst = max(rhos)
+    if worst == math.inf:
+        return Minimax(rule, tuple(float(w) for w in weights), rhos, worst, math.inf)
     gap = (worst - float(weights @ np.array(rhos))) / worst
     return Minimax(rule, tuple(float(w) for w in weights), rhos, worst, gap)
+
+
+def _rho(model: Model, rule: RootSelection, quadratic: object) -> float:
+    """rho, or infinity where E[G/pi] cannot be told from it."""
+    try:
+        return asymptotic_risk(model, rule, quadratic).rho
+    except InvalidFieldError:
+        return math.inf
 
 
 def _check_same_features(models: Sequence[Model]) -> None:
