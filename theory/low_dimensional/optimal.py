@@ -235,7 +235,7 @@ def _best_mixture(setting: _Setting, atoms: list[Array], shares: Array) -> Array
         slope, bend = slope[free], bend[np.ix_(free, free)]
         centred = np.eye(len(slope)) - 1 / len(slope)
         size, basis = np.linalg.eigh(centred @ bend @ centred)
-        size = np.maximum(np.abs(size), 1e-12 * np.abs(size).max() + 1e-300)
+        size = np.maximum(np.abs(size), 1e-12 * np.abs(size).max() + 1e-12 * value)
         step = np.zeros(len(w))
         step[free] = centred @ (basis @ ((basis.T @ (centred @ -slope)) / size))
         fall = float(slope @ step[free])
