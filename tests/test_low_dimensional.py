@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ from theory.low_dimensional import (
     LinearLabels,
     Model,
     Points,
+    Selection,
     SingularInformationError,
     TableSelection,
     WeightedFeatures,
@@ -53,6 +55,11 @@ from theory.low_dimensional import (
 
 def _uneven(u: np.ndarray) -> np.ndarray:
     return 0.2 + u**2
+
+
+def one_sided(side: int, low: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Variance 1 on one side of the origin and low on the other."""
+    return lambda u: np.where(side * u > 0, 1.0, low)
 
 
 def logistic(dimension: int = 2, signal: float = 2.0) -> Model:
@@ -142,7 +149,7 @@ def test_gaussian_optima_beat_other_selections(model: Model) -> None:
         best = optimal_biased(model, fraction)
         assert best.gap < 1e-6
         assert best.fraction == pytest.approx(fraction, rel=1e-8)
-        rules = [
+        rules: list[Selection] = [
             random_selection(fraction),
             threshold_selection(model, lambda x: (x.explicit[:, 0] ** 2)[None], fraction),
             threshold_selection(model, lambda x: (-(x.explicit[:, 0] ** 2))[None], fraction),
@@ -197,7 +204,7 @@ def test_unbiasedness_costs_without_bound() -> None:
     # at a fixed fraction it takes uneven noise
     for variance in (1e2, 1e4, 1e6):
         features = WeightedFeatures(np.ones((2, 1)) * [[1], [-1]], np.ones(1))
-        noise = LinearLabels(lambda u, v=variance: np.where(u > 0, v, 1.0))
+        noise = LinearLabels(one_sided(1, 1 / variance))
         model = Model(features, noise)
         ratio = optimal_unbiased(model, 0.5).rho / optimal_biased(model, 0.5).rho
         assert ratio > variance / 10
@@ -223,6 +230,8 @@ def test_moved_targets_follow_the_selection() -> None:
     assert risk.excess_loss > 0
     assert risk.misclassification == pytest.approx(0.05, abs=1e-10)
     assert asymptotic_risk(model, FixedSelection(hard, reweight=True)).shift == 0
+    every = threshold_selection(model, lambda x: x.explicit.T, 1.0)
+    assert asymptotic_risk(model, every).fraction == pytest.approx(1, abs=1e-11)
     with pytest.raises(InvalidFieldError, match="consistent"):
         optimal_biased(model, 0.5)
 
@@ -274,7 +283,7 @@ def test_plug_in_is_far_from_minimax() -> None:
     left, right = (
         Model(
             GaussianFeatures(2),
-            LinearLabels(lambda u, side=side: np.where(side * u > 0, 1.0, 1e-4), (0.0,)),
+            LinearLabels(one_sided(side, 1e-4), (0.0,)),
         )
         for side in (-1, 1)
     )

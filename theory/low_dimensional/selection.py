@@ -117,6 +117,8 @@ class ThresholdSelection:
     knows_labels: bool = False
 
     def probability(self, points: Points) -> Array:
+        if self.threshold == -np.inf:
+            return np.ones((1 + self.knows_labels, len(points.weight)))
         excess = self.score(points) - self.threshold
         tied = np.abs(excess) <= TIE * max(abs(self.threshold), 1e-300)
         return np.where(tied, self.tie, (excess > 0).astype(np.float64))
