@@ -1,43 +1,16 @@
-"""The command line: ``dataselect``. Every command is thin: the work is in the rooms below."""
+"""The command line: ``dataselect``. Only what it takes is said here.
 
-import dataclasses
-import json
+What a command does stands in ``dataselect.commands``, which is loaded when one runs: help is quick.
+"""
+
 import sys
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor
-from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
-import matplotlib
 import typer
-import xarray as xr
-from rich.console import Console
-from rich.table import Table
 
-import theory
-from figures import gap_panel
-from figures import plot as draw_sweep
-from figures.style import save_figure
-from figures.sweeps import SIMULATION, THEORY
-from paper_repro import accuracy, validation
-from paper_repro.catalogue import REPRODUCTIONS
-from paper_repro.report import write_report
-from paper_repro.reproduce import draw, load_results
-from paper_repro.reproduce import reproduce as reproduce_figure
-from paper_repro.reproduction import Reproduction
-from paper_repro.results import describe_run
-from simulate import StoreError, cluster, process_pool
-from simulate.experiment import Experiment, open_results, run_experiment
-from simulate.files import read_dataset, write_dataset, write_json
-from simulate.running.errors import RunError
-from simulate.running.forecast import forecast
-from simulate.running.interrupts import kept_interrupts
-from simulate.running.progress import ProgressReport, duration
-from simulate.sweep_file import read_problem, read_sweep
-from theory.checks import near_names
-from theory.machine import cores
+from dataselect.loading import loaded
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,8 +21,9 @@ app = typer.Typer(
 )
 
 
-CORES = cores()
-Workers = Annotated[int, typer.Option(min=1, help="Worker processes.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Worker processes; by default one for each core.")
+]
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask scheduler to use instead of processes.")
 ]
@@ -76,14 +50,7 @@ def predict(
 
     The problem is that of a TOML file; values of --set are written as in the file.
     """
-    prediction = theory.predict(read_problem(file, changes or ()))
-    values = dataclasses.asdict(prediction) | {"status": prediction.status.value}
-    if as_json:
-        print(json.dumps(values, indent=2))
-        return
-    width = max(map(len, values))
-    for name, value in values.items():
-        print(f"{name:<{width}}", f"{value:.6g}" if isinstance(value, float) else value, sep="  ")
+    _commands().predict(file, changes or (), as_json)
 
 
 @app.command()
@@ -102,7 +69,7 @@ def reproduce(
     ] = False,
     output: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("results"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
-    workers: Workers = CORES,
+    workers: Workers = None,
     scheduler: Scheduler = None,
     quiet: Quiet = False,
 ) -> None:
@@ -111,64 +78,9 @@ def reproduce(
     OUTPUT/report.html and report.md show all figures that are there. Finished tasks are kept: the
     same command again goes on where this one was stopped. Exits with 1 if a claim fails.
     """
-    console = Console(quiet=quiet)
-    if list_figures:
-        _list_figures(Console())
-        return
-    if figure != "all" and figure not in REPRODUCTIONS:
-        allowed = near_names(figure or "", [*REPRODUCTIONS, "all"])
-        raise theory.InvalidFieldError("figure", figure or "", f"{allowed}; --list shows them")
-    if from_results and (full or seed):
-        given = "--full" if full else f"--seed {seed}"
-        raise theory.InvalidFieldError("--from-results", given, "given without --full and --seed")
-    chosen = list(REPRODUCTIONS) if figure == "all" else [figure]
-    held = []
-    if from_results:
-        matplotlib.use("agg")
-        saved = {name: load_results(REPRODUCTIONS[name], output / name) for name in chosen}
-        for name, results in saved.items():
-            files = draw(REPRODUCTIONS[name], output / name, results)
-            held.append(_print_verdicts(console, REPRODUCTIONS[name], results, files))
-    else:
-        with long_run(output, workers, scheduler) as (directory, executor):
-            for name in chosen:
-                console.rule(name)
-                with ProgressReport(console, quiet) as report:
-                    results, files = reproduce_figure(
-                        REPRODUCTIONS[name], directory / name, full, seed, executor, report
-                    )
-                held.append(_print_verdicts(console, REPRODUCTIONS[name], results, files))
-    _list_files(console, write_report(output, list(REPRODUCTIONS.values())))
-    if not all(held):
-        raise typer.Exit(1)
-
-
-def _list_figures(console: Console) -> None:
-    table = Table("name", "shows", "quick", "full", title="Figures: time on two cores")
-    for name, reproduction in REPRODUCTIONS.items():
-        quick, full = (duration(60 * minutes) for minutes in reproduction.minutes)
-        table.add_row(name, reproduction.shows, quick, full)
-    console.print(table)
-
-
-def _print_verdicts(
-    console: Console, reproduction: Reproduction, results: xr.Dataset, files: list[Path]
-) -> bool:
-    """Print every claim with its verdict, and the files; returns whether all claims hold."""
-    claims = reproduction.claims(results)
-    for claim in claims:
-        verdict = "holds" if claim.holds else "FAILS"
-        stated = "the paper" if claim.source == "paper" else "this toolkit"
-        computed = f"{claim.numbers} ({claim.basis}; stated by {stated})"
-        console.print(
-            f"{verdict}: {claim.statement}\n    {computed}",
-            style=None if claim.holds else "bold red",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
-        )
-    _list_files(console, files)
-    return all(claim.holds for claim in claims)
+    _commands().reproduce(
+        figure, list_figures, full, from_results, output, seed, workers, scheduler, quiet
+    )
 
 
 @app.command()
@@ -178,7 +90,7 @@ def validate(
     repeats: Annotated[int, typer.Option(min=2, help="Data sets for each problem.")] = 20,
     problems: Annotated[int, typer.Option(min=1, max=500, help="How many problems.")] = 64,
     output: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("results"),
-    workers: Workers = CORES,
+    workers: Workers = None,
     quiet: Quiet = False,
     theory_only: Annotated[
         bool, typer.Option("--theory", help="Hold theory against finer quadrature instead.")
@@ -196,146 +108,39 @@ def validate(
         if source is not None and source.name != "DEFAULT":
             rule = "takes no" if theory_only else "is needed by"
             raise typer.BadParameter(f"--theory {rule} --{name}")
-    console = Console(quiet=quiet)
-    began = time.monotonic()
-
-    def report(done: int, total: int) -> None:
-        if done * 10 // total > (done - 1) * 10 // total:
-            left = (time.monotonic() - began) / done * (total - done)
-            console.print(f"{done} of {total} problems, {duration(left)} left")
-
     if theory_only:
-        _validate_theory(console, problems, seed, output, report)
-        return
-    with (
-        long_run(output / validation.NAME, workers, None) as (directory, executor),
-        ProgressReport(console, quiet) as progress,
-    ):
-        results, files = validation.validate(
-            directory, dimension, repeats, problems, executor, progress
-        )
-    found = validation.verdict(results)
-    for k in found.worst.argsort().values:
-        row = results.isel(problem=k)
-        scores = "  ".join(
-            f"{name} {float(row[f'z_{name}']):+.2f}" for name in validation.QUANTITIES
-        )
-        console.print(
-            f"{scores}  {row.problem.item()}", soft_wrap=True, highlight=False, markup=False
-        )
-    rms = found.rms.to_series()
-    console.print("rms z: " + ", ".join(f"{name} {value:.2f}" for name, value in rms.items()))
-    failed = int((results.simulation_converged == 0).sum())
-    console.print(f"largest |z|: {float(found.worst.max()):.2f}; fits that failed: {failed}")
-    _list_files(console, files)
-    if not found.holds:
-        raise typer.Exit(1)
+        _commands().validate_theory(problems, seed, output, quiet)
+    else:
+        _commands().validate(dimension, repeats, problems, output, workers, quiet)
 
 
-def _validate_theory(
-    console: Console, count: int, seed: int, output: Path, report: Callable[[int, int], None]
+@app.command()
+def sweep(
+    file: SweepArgument,
+    output: SweepOutput = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    quiet: Quiet = False,
+    plan: PlanOption = False,
 ) -> None:
-    table = accuracy.check_accuracy(accuracy.random_problems(count, seed), report)
-    path = output / accuracy.NAME / f"{accuracy.NAME}.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, index=False)
-    for row in table[~table.explained].itertuples():
-        console.print(f"{row.status}  {row.problem}", soft_wrap=True, highlight=False, markup=False)
-    result = accuracy.summary(table)
-    for name, value in result.items():
-        console.print(f"{name}: {value:.4g}", highlight=False)
-    _list_files(console, [path])
-    if min(result["explained"], result["honest"], result["honest log loss"]) < 0.99:
-        raise typer.Exit(1)
+    """Run the theory, the simulation or both over the axes that a TOML file declares.
+
+    Results are kept in one store, OUTPUT; the same command again goes on where it was stopped.
+    """
+    _commands().sweep(file, output, workers, scheduler, quiet, plan, only_simulation=False)
 
 
-def _list_files(console: Console, files: list[Path]) -> None:
-    for path in files:
-        console.print(f"wrote {path}", soft_wrap=True, highlight=False)
-
-
-def _sweep_command(only_simulation: bool) -> Callable[..., None]:
-    """The commands sweep and simulate: the same options, with the theory or without."""
-
-    def command(
-        file: SweepArgument,
-        output: SweepOutput = None,
-        workers: Workers = CORES,
-        scheduler: Scheduler = None,
-        quiet: Quiet = False,
-        plan: PlanOption = False,
-    ) -> None:
-        declared = read_sweep(file)
-        if only_simulation:
-            if not declared.plans():
-                raise theory.InvalidFieldError("simulation", "nothing", f"a table of {file}")
-            declared = dataclasses.replace(declared, predicted=False)
-        if plan:
-            _print_plan(declared, workers)
-            return
-        directory = output or Path("results") / file.stem
-        with (
-            open_results(directory, declared),
-            long_run(directory, workers, scheduler) as (store, executor),
-        ):
-            _run_sweep(declared, file, store, executor, quiet)
-
-    return command
-
-
-sweep = app.command(
-    "sweep",
-    help="Run the theory, the simulation or both over the axes that a TOML file declares."
-    " Results are kept in one store, OUTPUT; the same command again goes on where it was stopped.",
-)(_sweep_command(only_simulation=False))
-simulate = app.command("simulate", help="Run only the simulation of a TOML file; else like sweep.")(
-    _sweep_command(only_simulation=True)
-)
-
-
-def _run_sweep(
-    declared: Experiment, file: Path, store: Path, executor: Executor, quiet: bool
+@app.command()
+def simulate(
+    file: SweepArgument,
+    output: SweepOutput = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    quiet: Quiet = False,
+    plan: PlanOption = False,
 ) -> None:
-    began = time.perf_counter()
-    console = Console(quiet=quiet)
-    with ProgressReport(console, quiet) as report:
-        results = run_experiment(declared, store, executor, report)
-    settings = {"file": str(file), "theory": declared.predicted}
-    write_dataset(store / "results.nc", results)
-    took = time.perf_counter() - began
-    write_json(store / "manifest.json", describe_run(declared.seed, took, settings))
-    if "theory_status" in results:
-        failed = int((results.theory_status != "CONVERGED").sum())
-        if failed:
-            count = results.theory_status.size
-            console.print(f"{failed} of {count} predictions did not converge: see status")
-    if "simulation_converged" in results:
-        missed = int((results.simulation_converged == 0).sum())
-        count = int(results.simulation_converged.notnull().sum())
-        console.print(f"fits that missed their tolerance: {missed} of {count}")
-    _list_files(console, [store / "results.nc", store / "manifest.json"])
-    console.print(f"draw it: dataselect plot {store}", soft_wrap=True, highlight=False)
-
-
-def _print_plan(declared: Experiment, workers: int) -> None:
-    """What the file declares, before anything starts."""
-    console = Console()
-    count = len(dict.fromkeys(declared.problems))
-    console.print(f"{count} problems; predictions: {count if declared.predicted else 'none'}")
-    plans = declared.plans().values()
-    if not plans:
-        console.print("no simulation")
-        return
-    expected = [forecast(plan) for plan in plans]
-    tasks, fits = sum(f.tasks for f in expected), sum(f.fits for f in expected)
-    busy = min(workers, CORES, tasks)
-    console.print(f"{tasks} tasks, {fits} fits, {workers} workers")
-    console.print(
-        f"memory: about {max(f.worker_bytes for f in expected) / 1e9:.2f} GB a worker"
-        f" (features {max(f.feature_bytes for f in expected) / 1e9:.3f} GB)"
-    )
-    seconds = sum(f.seconds for f in expected)
-    console.print(f"time: about {duration(seconds / busy)} on {busy} cores")
+    """Run only the simulation of a TOML file; else like sweep."""
+    _commands().sweep(file, output, workers, scheduler, quiet, plan, only_simulation=True)
 
 
 @app.command()
@@ -344,47 +149,66 @@ def plot(
     x: Annotated[str | None, typer.Option(help="Axis along which to draw.")] = None,
 ) -> None:
     """Draw a sweep: theory and simulation over its axes, and their gap against p."""
-    matplotlib.use("agg")
-    path = store / "results.nc"
-    if not path.exists():
-        raise StoreError(f"{path} does not exist: run or finish the sweep that writes {store}")
-    results = read_dataset(path)
-    names = [d for d in results.dims if d not in ("dimension", "data_set")]
-    drawn = {"overlay": draw_sweep(results, x)} if names else {}
-    if THEORY in results and SIMULATION in results and results.sizes["dimension"] > 1:
-        drawn["gap"] = gap_panel(results)
-    if not drawn:
-        raise theory.InvalidFieldError("axes", "none", "an axis, or several dimensions, to draw")
-    files = [path for name, figure in drawn.items() for path in save_figure(figure, store / name)]
-    _list_files(Console(), files)
+    _commands().plot(store, x)
 
 
-@contextmanager
-def long_run(
-    directory: Path, workers: int, scheduler: str | None
-) -> Iterator[tuple[Path, Executor]]:
-    """A results directory and an executor; an interrupt is one line."""
-    directory.mkdir(parents=True, exist_ok=True)  # fail now, not after the computation
-    matplotlib.use("agg")
-    try:
-        pool = process_pool(workers) if scheduler is None else cluster(scheduler)
-        with kept_interrupts(), pool as executor:
-            yield directory, executor
-    except KeyboardInterrupt:
-        print(
-            "interrupted: finished tasks are kept; the same command again goes on from there",
-            file=sys.stderr,
-        )
-        raise typer.Exit(130) from None
+@app.command()
+def recommend(
+    file: Annotated[Path, typer.Argument(help="TOML file with a [problem]; see examples/.")],
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a field, as in predict.")
+    ] = None,
+) -> None:
+    """Say which selection is best for a problem, and what it gains over simple ones."""
+    _commands().recommend(file, changes or ())
+
+
+@app.command()
+def advise(
+    file: Annotated[Path, typer.Argument(help="Labelled pilot: .csv, .parquet or .npz.")],
+    labels: Annotated[str, typer.Option(help="Column (or array) that holds the labels.")],
+    pool_size: Annotated[int, typer.Option(min=2, help="Unlabelled samples to choose from.")],
+    fraction: Annotated[float, typer.Option(help="Share of them to label, in (0, 1].")] = 0.3,
+    positive: Annotated[str | None, typer.Option(help="The label that counts as +1.")] = None,
+    output: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("results"),
+) -> None:
+    """Say which samples of a pool to label, from a labelled pilot of the same features."""
+    _commands().advise(file, labels, positive, pool_size, fraction, output / "advice")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("data-selection-theory"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Exact theory and simulation of learning from a selected subset."""
+
+
+def _commands() -> ModuleType:
+    with loaded():
+        from dataselect import commands
+    return commands
 
 
 def main() -> None:
     """Run the command line; wrong input or a failed solve is one line, not a traceback."""
     try:
         app()
-    except (ValueError, OSError, ModuleNotFoundError) as error:
+    except Exception as error:
+        status = _commands().exit_status(error)
+        if status is None:
+            raise
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except (theory.ConvergenceError, RunError, BrokenExecutor) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(status)

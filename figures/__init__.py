@@ -1,5 +1,6 @@
 """Figures of theory and simulation."""
 
+from figures.advice import advice_plot
 from figures.agreement import z_score_plot
 from figures.maps import gain_map, refined, winner_legend, winner_map
 from figures.overlay import difference_panels, fraction_panels
@@ -19,6 +20,7 @@ __all__ = [
     "POWER_STYLES",
     "TOP_STYLES",
     "add_legend",
+    "advice_plot",
     "caption",
     "describe",
     "difference",

@@ -1,6 +1,6 @@
 """Every figure that can be reproduced, by name, in the order of the report."""
 
-from paper_repro.reproduction import Reproduction
+from paper_repro.reproduction import AnyReproduction, OwnReproduction, Reproduction
 from paper_repro.reproductions import (
     beats_full_sample,
     figure_2,
@@ -8,12 +8,14 @@ from paper_repro.reproductions import (
     finite_size,
     gaussian_mixture,
     hard_vs_easy,
+    low_dimension,
+    real_digits,
     top_k,
     unbiased,
     weak_vs_strong,
 )
 
-REPRODUCTIONS: dict[str, Reproduction] = {
+EXPERIMENTS: dict[str, Reproduction] = {
     module.FIGURE.name: module.FIGURE
     for module in (
         figure_2,
@@ -27,3 +29,10 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         gaussian_mixture,
     )
 }
+"""The figures whose theory and simulation are laid over each other."""
+
+OWN: dict[str, OwnReproduction] = {
+    module.FIGURE.name: module.FIGURE for module in (low_dimension, real_digits)
+}
+
+REPRODUCTIONS: dict[str, AnyReproduction] = {**EXPERIMENTS, **OWN}

@@ -15,7 +15,7 @@ from PIL import Image
 
 from paper_repro.claims import Claim, together
 from paper_repro.reproduce import load_results
-from paper_repro.reproduction import Reproduction
+from paper_repro.reproduction import AnyReproduction
 from simulate.files import write_whole
 from simulate.running.progress import duration
 
@@ -43,14 +43,14 @@ class Chapter:
     pictures: what each shows, in words, by its path.
     """
 
-    reproduction: Reproduction
+    reproduction: AnyReproduction
     claims: list[Claim]
     table: pd.DataFrame
     pictures: dict[str, str]
     made: str
 
 
-def read_chapter(reproduction: Reproduction, output: Path) -> Chapter:
+def read_chapter(reproduction: AnyReproduction, output: Path) -> Chapter:
     """The chapter of a figure whose results are in OUTPUT/NAME."""
     directory = output / reproduction.name
     results = load_results(reproduction, directory)
@@ -70,7 +70,7 @@ def read_chapter(reproduction: Reproduction, output: Path) -> Chapter:
     )
 
 
-def write_report(output: Path, reproductions: Sequence[Reproduction]) -> list[Path]:
+def write_report(output: Path, reproductions: Sequence[AnyReproduction]) -> list[Path]:
     """Write OUTPUT/report.md and the self-contained report.html, of every figure found there."""
     chapters, unread = [], []
     for reproduction in reproductions:

@@ -9,15 +9,14 @@ import matplotlib.pyplot as plt
 import xarray as xr
 
 from figures import describe
-from paper_repro.reproduction import Reproduction
+from paper_repro.reproduction import AnyReproduction
 from paper_repro.results import describe_run, write_pictures, write_results
-from simulate.experiment import Report, run_experiment
+from simulate.experiment import Report
 from simulate.files import read_dataset, write_json
-from theory.quantities import QUANTITIES
 
 
 def reproduce(
-    reproduction: Reproduction,
+    reproduction: AnyReproduction,
     directory: Path,
     full: bool,
     seed: int = 0,
@@ -29,15 +28,17 @@ def reproduce(
     Finished tasks are kept in the directory: the same call again goes on where it was stopped.
     """
     began = time.perf_counter()
-    results = run_experiment(reproduction.experiment(full, seed), directory, executor, report)
+    results = reproduction.compute(full, seed, directory, executor, report)
     manifest = describe_run(
         seed, time.perf_counter() - began, {"figure": reproduction.name, "scale": results.scale}
     )
-    files = write_results(directory, reproduction.name, results, manifest)
+    files = write_results(
+        directory, reproduction.name, results, reproduction.rows(results), manifest
+    )
     return results, [*files, *draw(reproduction, directory, results)]
 
 
-def load_results(reproduction: Reproduction, directory: Path) -> xr.Dataset:
+def load_results(reproduction: AnyReproduction, directory: Path) -> xr.Dataset:
     """Results as ``reproduce`` wrote them.
 
     Raises FileNotFoundError if it has not, and ValueError for another version's axes or quantities.
@@ -48,12 +49,7 @@ def load_results(reproduction: Reproduction, directory: Path) -> xr.Dataset:
             f"{path} does not exist: run dataselect reproduce {reproduction.name} first"
         )
     results = read_dataset(path)
-    differing = [
-        f"axis {name} differs"
-        for name, values in reproduction.axes.items()
-        if name not in results.coords or results[name].values.tolist() != list(values)
-    ]
-    differing += [f"{name} is missing" for name in QUANTITIES if f"theory_{name}" not in results]
+    differing = reproduction.differing(results)
     if differing:
         raise ValueError(
             f"{path} was written by another version (its {differing[0]}): run"
@@ -62,7 +58,7 @@ def load_results(reproduction: Reproduction, directory: Path) -> xr.Dataset:
     return results
 
 
-def draw(reproduction: Reproduction, directory: Path, results: xr.Dataset) -> list[Path]:
+def draw(reproduction: AnyReproduction, directory: Path, results: xr.Dataset) -> list[Path]:
     """Draw the figure's pictures from its results, as PNG and PDF; returns the files.
 
     The manifest names the pictures, in their order, and describes them.

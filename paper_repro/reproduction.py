@@ -2,7 +2,9 @@
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,9 +12,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from paper_repro.claims import Claim
-from simulate.experiment import Experiment, Size
+from paper_repro.results import point_table
+from simulate.experiment import Experiment, Report, Size, run_experiment
 from theory import FixedFraction, Problem, RandomSelection
 from theory.axes import coordinate
+from theory.quantities import QUANTITIES
 
 
 def _canonical(problem: Problem) -> Problem:
@@ -44,6 +48,31 @@ class Reproduction:
     claims: Callable[[xr.Dataset], list[Claim]]
     tuned: Callable[..., bool] = lambda **labels: False
 
+    def compute(
+        self,
+        full: bool,
+        seed: int = 0,
+        directory: Path | None = None,
+        executor: Executor | None = None,
+        report: Report | None = None,
+    ) -> xr.Dataset:
+        """Run the figure's experiment."""
+        return run_experiment(self.experiment(full, seed), directory, executor, report)
+
+    def differing(self, results: xr.Dataset) -> list[str]:
+        """How results differ from those that this version computes."""
+        differing = [
+            f"axis {name} differs"
+            for name, values in self.axes.items()
+            if name not in results.coords or results[name].values.tolist() != list(values)
+        ]
+        missing = [name for name in QUANTITIES if f"theory_{name}" not in results]
+        return [*differing, *(f"{name} is missing" for name in missing)]
+
+    def rows(self, results: xr.Dataset) -> pd.DataFrame:
+        """What is written as CSV: one row per point."""
+        return point_table(results)
+
     def experiment(self, full: bool, seed: int = 0) -> Experiment:
         """Problems and sizes of every combination of labels."""
         steps = itertools.product(*self.axes.values())
@@ -60,3 +89,45 @@ class Reproduction:
             attributes={"scale": scale},
             stores=f"simulation-{scale}",
         )
+
+
+@dataclass(frozen=True)
+class OwnReproduction:
+    """A figure that computes in its own way: of real data, or of another theory.
+
+    run: from (full, seed, executor) to its results. Otherwise as a Reproduction.
+    """
+
+    name: str
+    title: str
+    shows: str
+    minutes: tuple[float, float]
+    run: Callable[[bool, int, Executor | None], xr.Dataset]
+    draw: Callable[[xr.Dataset], dict[str, Figure]]
+    table: Callable[[xr.Dataset], pd.DataFrame]
+    claims: Callable[[xr.Dataset], list[Claim]]
+    needs: tuple[str, ...]
+
+    def compute(
+        self,
+        full: bool,
+        seed: int = 0,
+        directory: Path | None = None,
+        executor: Executor | None = None,
+        report: Report | None = None,
+    ) -> xr.Dataset:
+        """Run it; nothing is kept of a run that was stopped."""
+        del directory, report
+        scale = "full" if full else "quick"
+        return self.run(full, seed, executor).assign_attrs(title=self.title, seed=seed, scale=scale)
+
+    def differing(self, results: xr.Dataset) -> list[str]:
+        """How results differ from those that this version computes."""
+        return [f"{name} is missing" for name in self.needs if name not in results]
+
+    def rows(self, results: xr.Dataset) -> pd.DataFrame:
+        """What is written as CSV."""
+        return self.table(results)
+
+
+AnyReproduction = Reproduction | OwnReproduction

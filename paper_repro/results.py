@@ -15,11 +15,14 @@ from theory.quantities import MEASURED
 
 
 def write_results(
-    directory: Path, name: str, results: xr.Dataset, manifest: Mapping[str, Any]
+    directory: Path,
+    name: str,
+    results: xr.Dataset,
+    table: pd.DataFrame,
+    manifest: Mapping[str, Any],
 ) -> list[Path]:
-    """Write NAME.nc, NAME.csv (see ``point_table``) and manifest.json; returns their paths."""
+    """Write NAME.nc, NAME.csv (the table) and manifest.json; returns their paths."""
     base = directory / name
-    table = point_table(results)
     write_dataset(base.with_suffix(".nc"), results)
     write_whole(base.with_suffix(".csv"), lambda path: table.to_csv(path, index=False))
     write_json(directory / "manifest.json", manifest)

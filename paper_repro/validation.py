@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from figures import z_score_plot
-from paper_repro.results import describe_run, write_pictures, write_results
+from paper_repro.results import describe_run, point_table, write_pictures, write_results
 from simulate.compare import mean_and_error, z_scores
 from simulate.experiment import Experiment, Report, Size, run_experiment
 from theory import (
@@ -136,7 +136,7 @@ def validate(
     )
     settings = {"dimension": dimension, "data_sets": repeats, "problems": count}
     manifest = describe_run(0, time.perf_counter() - began, settings)
-    files = write_results(directory, NAME, results, manifest)
+    files = write_results(directory, NAME, results, point_table(results), manifest)
     return results, [*files, *write_pictures(directory, {NAME: figure})]
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 from scipy.stats import ttest_1samp
 
 import dataselect.command_line as dataselect
-from paper_repro.catalogue import REPRODUCTIONS
+from paper_repro.catalogue import EXPERIMENTS
 from paper_repro.claims import (
     Claim,
     agreement,
@@ -191,7 +191,7 @@ def test_simulated_comparisons_are_counted_and_judged_together() -> None:
 def top_k_only(monkeypatch: pytest.MonkeyPatch) -> Reproduction:
     """The command line knows one small figure."""
     reproduction = small(thinned(TOP_K))
-    monkeypatch.setattr(dataselect, "REPRODUCTIONS", {TOP_K.name: reproduction})
+    monkeypatch.setattr("dataselect.commands.REPRODUCTIONS", {TOP_K.name: reproduction})
     return reproduction
 
 
@@ -217,7 +217,7 @@ def test_a_figure_is_redrawn_from_its_results_and_failing_claims_end_with_1(
     def claims(holds: bool) -> None:
         stated = [Claim("the moon is cheese", "paper", "no", "theory", holds)]
         changed = dataclasses.replace(top_k_only, claims=lambda _: stated)
-        monkeypatch.setattr(dataselect, "REPRODUCTIONS", {TOP_K.name: changed})
+        monkeypatch.setattr("dataselect.commands.REPRODUCTIONS", {TOP_K.name: changed})
 
     claims(True)
     assert call(*arguments) == 0
@@ -288,7 +288,7 @@ def test_theory_claims_hold_and_those_of_opposite_or_rough_errors_do_not(
     name: str, least: int, others: int
 ) -> None:
     """others: how many claims are of something else than errors."""
-    reproduction = small(thinned(REPRODUCTIONS[name]))
+    reproduction = small(thinned(EXPERIMENTS[name]))
     found = run_experiment(reproduction.experiment(full=False))
 
     def theory_claims(values: xr.Dataset) -> list[Claim]:

@@ -16,7 +16,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from paper_repro import validation
-from paper_repro.catalogue import REPRODUCTIONS
+from paper_repro.catalogue import EXPERIMENTS
 from paper_repro.reproduce import load_results, reproduce
 from paper_repro.reproduction import Reproduction
 from paper_repro.reproductions import figure_2, hard_vs_easy
@@ -181,7 +181,7 @@ def invented_run(plan: Plan, *_: Any) -> np.ndarray:
     return values
 
 
-@pytest.mark.parametrize("name", REPRODUCTIONS)
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_figure_draws_tabulates_and_claims_from_its_grid(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,7 +193,7 @@ def test_every_figure_draws_tabulates_and_claims_from_its_grid(
         return [Tuned(problem, invented_predictions([problem])[0], (), ()) for problem in problems]
 
     monkeypatch.setattr("simulate.experiment.tune_all", untuned)
-    reproduction = thinned(REPRODUCTIONS[name])
+    reproduction = thinned(EXPERIMENTS[name])
     for full in (False, True):
         results = run_experiment(reproduction.experiment(full))
     assert not reproduction.table(results).empty

@@ -30,6 +30,8 @@ from theory.optimal import (
     recommend,
     robust_selection,
 )
+from theory.population import Population, PopulationPrediction, predict_population
+from theory.population_curves import learning_curves, standard_schemes
 from theory.prediction import ConvergenceError, Prediction, predict, predict_all
 from theory.problem import Problem
 from theory.quadrature import Quadrature
@@ -65,6 +67,8 @@ __all__ = [
     "Loss",
     "OptimalSelection",
     "PerfectSurrogate",
+    "Population",
+    "PopulationPrediction",
     "PowerSelection",
     "Prediction",
     "ProbitLink",
@@ -90,11 +94,14 @@ __all__ = [
     "Training",
     "Tuned",
     "gradient",
+    "learning_curves",
     "optimal_selection",
     "predict",
     "predict_all",
+    "predict_population",
     "recommend",
     "robust_selection",
+    "standard_schemes",
     "sweep",
     "tune",
     "tune_all",

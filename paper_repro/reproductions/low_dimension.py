@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from figures.panels import log_ticks, panel_grid
 from figures.style import MARKERS, SERIES_COLOURS
 from paper_repro.claims import Claim
+from paper_repro.reproduction import OwnReproduction
 from simulate.low_dimensional import simulate_risk
 from theory import LogisticLink, PowerSelection, Problem, SingleIndex, SquaredLoss, predict
 from theory.low_dimensional import (
@@ -71,9 +72,15 @@ def _central(model: Model, fraction: float) -> Selection:
     return threshold_selection(model, score, fraction)
 
 
-def compute(full: bool = False) -> xr.Dataset:
+def compute(full: bool = False, seed: int = 0) -> xr.Dataset:
     """All curves, and the simulated gains of subsets: pools of 5000, 200 of them or 2000."""
-    parts = [_optima(), _gains(2000 if full else 200), _rules(), _surrogates(), _reversal()]
+    parts = [
+        _optima(),
+        _gains(2000 if full else 200, 1000 * seed),
+        _rules(),
+        _surrogates(),
+        _reversal(),
+    ]
     return xr.merge(parts)
 
 
@@ -91,7 +98,7 @@ def _optima() -> xr.Dataset:
     return xr.Dataset({k: (tuple(axes), v) for k, v in values.items()}, axes)
 
 
-def _gains(repeats: int) -> xr.Dataset:
+def _gains(repeats: int, seed: int) -> xr.Dataset:
     """rho of subsets over that of the full sample; along with simulations at SUBSET and 1.
 
     Where the loss is mismatched, the direction's: rho across e over the target's square.
@@ -105,11 +112,11 @@ def _gains(repeats: int) -> xr.Dataset:
     predicted[1] = [_direction(loss, _central(loss, g)) for g in FRACTIONS]
     for k, fraction in enumerate((SUBSET, 1.0)):
         best = optimal_biased(noise, fraction).selection
-        found = simulate_risk(noise, best, samples=5000, repeats=repeats, seed=k)
+        found = simulate_risk(noise, best, samples=5000, repeats=repeats, seed=seed + k)
         simulated[0, k], error[0, k] = found.mean, found.standard_error
         central = _central(loss, fraction)
         (target,) = asymptotic_risk(loss, central).target
-        found = simulate_risk(loss, central, (0.0, 1.0), 5000, repeats, seed=10 + k)
+        found = simulate_risk(loss, central, (0.0, 1.0), 5000, repeats, seed=seed + 10 + k)
         simulated[1, k] = found.mean / target**2
         error[1, k] = found.standard_error / target**2
     return xr.Dataset(
@@ -352,3 +359,16 @@ def _gain_claim(results: xr.Dataset, kind: str) -> Claim:
         " standard errors",
         bool(subset < full and np.abs(z).max() < CERTAIN and certain > CERTAIN),
     )
+
+
+FIGURE = OwnReproduction(
+    name="low-dimension",
+    title="Low dimension: what selection costs, gains and risks",
+    shows="unbiasedness costs, a subset can beat the full sample, a better surrogate can lose",
+    minutes=(1.0, 5.0),
+    run=lambda full, seed, executor: compute(full, seed),
+    draw=draw,
+    table=table,
+    claims=claims,
+    needs=("rule_rho", "worst"),
+)

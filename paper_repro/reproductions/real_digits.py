@@ -18,6 +18,7 @@ from figures import POWER_STYLES, TOP_STYLES, add_legend, figure_style, log_tick
 from figures.panels import draw_points
 from figures.style import SchemeStyle
 from paper_repro.claims import CONFIDENCE, Claim
+from paper_repro.reproduction import OwnReproduction
 from simulate.pools import (
     FittedSurrogate,
     SplitSizes,
@@ -189,3 +190,20 @@ def _beats(results: xr.Dataset, statement: str, better: str, worse: str, fractio
         certain > CONFIDENCE,
         certain,
     )
+
+
+def _run(full: bool, seed: int, executor: Executor | None) -> xr.Dataset:
+    return compute(full, executor, seed=SEED + seed)
+
+
+FIGURE = OwnReproduction(
+    name=NAME,
+    title=TITLE,
+    shows=SHOWS,
+    minutes=(0.2, 0.3),
+    run=_run,
+    draw=lambda results: {NAME: draw(results)},
+    table=table,
+    claims=claims,
+    needs=("misclassification",),
+)

@@ -17,14 +17,14 @@ from scipy.special import expit
 
 from theory.checks import InvalidFieldError
 from theory.data import SingleIndex
+from theory.kinds import Selection as Scheme
 from theory.losses import LogisticLoss, Loss
 from theory.low_dimensional.features import GaussianFeatures, Points
 from theory.low_dimensional.labels import BinaryLabels
 from theory.low_dimensional.model import Model
 from theory.low_dimensional.risk import asymptotic_risk
 from theory.low_dimensional.selection import FixedSelection
-from theory.selection import ScoreLaw
-from theory.selection import Selection as Scheme
+from theory.score import ScoreLaw
 
 STEP = 1e-3
 """Spacing of the differences that give f'(0), in units of u."""

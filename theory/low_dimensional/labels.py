@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 
 from theory.checks import InvalidFieldError, as_positive, set_fields
-from theory.data import Link, LogisticLink, ProbitLink, SingleIndex
+from theory.data import LogisticLink, ProbitLink, SingleIndex
+from theory.kinds import Link
 from theory.losses import LogisticLoss, Loss, SquaredLoss
 from theory.quadrature import Bend
 

@@ -1,0 +1,352 @@
+"""What the commands do. Every one is thin: the work is in the rooms below."""
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import typer
+import xarray as xr
+from rich.console import Console
+from rich.table import Table
+
+import theory
+from figures import advice_plot, gap_panel
+from figures import plot as draw_sweep
+from figures.style import save_figure
+from figures.sweeps import SIMULATION, THEORY
+from paper_repro import accuracy, validation
+from paper_repro.catalogue import REPRODUCTIONS
+from paper_repro.report import write_report
+from paper_repro.reproduce import draw, load_results
+from paper_repro.reproduce import reproduce as reproduce_figure
+from paper_repro.reproduction import AnyReproduction
+from paper_repro.results import describe_run
+from simulate import StoreError, cluster, process_pool
+from simulate.experiment import Experiment, open_results, run_experiment
+from simulate.files import read_dataset, write_dataset, write_json
+from simulate.pools.advice import advise as advise_pilot
+from simulate.pools.pool import read_pool
+from simulate.pools.preparation import Standardise
+from simulate.running.errors import RunError
+from simulate.running.forecast import forecast
+from simulate.running.interrupts import kept_interrupts
+from simulate.running.progress import ProgressReport, duration
+from simulate.sweep_file import read_problem, read_sweep
+from theory._engine import PrecisionError
+from theory.checks import near_names
+from theory.machine import cores
+
+
+def predict(file: Path, changes: Sequence[str], as_json: bool) -> None:
+    """Predict the test error of one problem in the high-dimensional limit.
+
+    The problem is that of a TOML file; values of --set are written as in the file.
+    """
+    prediction = theory.predict(read_problem(file, changes))
+    values = dataclasses.asdict(prediction) | {"status": prediction.status.value}
+    if as_json:
+        print(json.dumps(values, indent=2))
+        return
+    width = max(map(len, values))
+    for name, value in values.items():
+        print(f"{name:<{width}}", f"{value:.6g}" if isinstance(value, float) else value, sep="  ")
+
+
+def reproduce(
+    figure: str | None,
+    list_figures: bool,
+    full: bool,
+    from_results: bool,
+    output: Path,
+    seed: int,
+    workers: int | None,
+    scheduler: str | None,
+    quiet: bool,
+) -> None:
+    """Reproduce figures of the paper: pictures, numbers and verdicts under OUTPUT/FIGURE/.
+
+    OUTPUT/report.html and report.md show all figures that are there. Finished tasks are kept: the
+    same command again goes on where this one was stopped. Exits with 1 if a claim fails.
+    """
+    console = Console(quiet=quiet)
+    if list_figures:
+        _list_figures(Console())
+        return
+    if figure != "all" and figure not in REPRODUCTIONS:
+        allowed = near_names(figure or "", [*REPRODUCTIONS, "all"])
+        raise theory.InvalidFieldError("figure", figure or "", f"{allowed}; --list shows them")
+    if from_results and (full or seed):
+        given = "--full" if full else f"--seed {seed}"
+        raise theory.InvalidFieldError("--from-results", given, "given without --full and --seed")
+    chosen = list(REPRODUCTIONS) if figure == "all" else [figure]
+    held = []
+    if from_results:
+        matplotlib.use("agg")
+        saved = {name: load_results(REPRODUCTIONS[name], output / name) for name in chosen}
+        for name, results in saved.items():
+            files = draw(REPRODUCTIONS[name], output / name, results)
+            held.append(_print_verdicts(console, REPRODUCTIONS[name], results, files))
+    else:
+        with long_run(output, workers, scheduler) as (directory, executor):
+            for name in chosen:
+                console.rule(name)
+                with ProgressReport(console, quiet) as report:
+                    results, files = reproduce_figure(
+                        REPRODUCTIONS[name], directory / name, full, seed, executor, report
+                    )
+                held.append(_print_verdicts(console, REPRODUCTIONS[name], results, files))
+    _list_files(console, write_report(output, list(REPRODUCTIONS.values())))
+    if not all(held):
+        raise typer.Exit(1)
+
+
+def _list_figures(console: Console) -> None:
+    table = Table("name", "shows", "quick", "full", title="Figures: time on two cores")
+    for name, reproduction in REPRODUCTIONS.items():
+        quick, full = (duration(60 * minutes) for minutes in reproduction.minutes)
+        table.add_row(name, reproduction.shows, quick, full)
+    console.print(table)
+
+
+def _print_verdicts(
+    console: Console, reproduction: AnyReproduction, results: xr.Dataset, files: list[Path]
+) -> bool:
+    """Print every claim with its verdict, and the files; returns whether all claims hold."""
+    claims = reproduction.claims(results)
+    for claim in claims:
+        verdict = "holds" if claim.holds else "FAILS"
+        stated = "the paper" if claim.source == "paper" else "this toolkit"
+        computed = f"{claim.numbers} ({claim.basis}; stated by {stated})"
+        console.print(
+            f"{verdict}: {claim.statement}\n    {computed}",
+            style=None if claim.holds else "bold red",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
+    _list_files(console, files)
+    return all(claim.holds for claim in claims)
+
+
+def validate(
+    dimension: int, repeats: int, problems: int, output: Path, workers: int | None, quiet: bool
+) -> None:
+    """Hold simulation against theory on problems of every kind; fails where they disagree.
+
+    With --theory: random problems over every kind and the documented ranges; fails where fewer
+    than 99% are solved or truly have no solution, or fewer than 99% of the error estimates hold.
+    """
+    console = Console(quiet=quiet)
+    with (
+        long_run(output / validation.NAME, workers, None) as (directory, executor),
+        ProgressReport(console, quiet) as progress,
+    ):
+        results, files = validation.validate(
+            directory, dimension, repeats, problems, executor, progress
+        )
+    found = validation.verdict(results)
+    for k in found.worst.argsort().values:
+        row = results.isel(problem=k)
+        scores = "  ".join(
+            f"{name} {float(row[f'z_{name}']):+.2f}" for name in validation.QUANTITIES
+        )
+        console.print(
+            f"{scores}  {row.problem.item()}", soft_wrap=True, highlight=False, markup=False
+        )
+    rms = found.rms.to_series()
+    console.print("rms z: " + ", ".join(f"{name} {value:.2f}" for name, value in rms.items()))
+    failed = int((results.simulation_converged == 0).sum())
+    console.print(f"largest |z|: {float(found.worst.max()):.2f}; fits that failed: {failed}")
+    _list_files(console, files)
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+def validate_theory(count: int, seed: int, output: Path, quiet: bool) -> None:
+    """Hold theory against finer quadrature; exit with 1 where too little is solved or honest."""
+    console = Console(quiet=quiet)
+    began = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        if done * 10 // total > (done - 1) * 10 // total:
+            left = (time.monotonic() - began) / done * (total - done)
+            console.print(f"{done} of {total} problems, {duration(left)} left")
+
+    table = accuracy.check_accuracy(accuracy.random_problems(count, seed), report)
+    path = output / accuracy.NAME / f"{accuracy.NAME}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False)
+    for row in table[~table.explained].itertuples():
+        console.print(f"{row.status}  {row.problem}", soft_wrap=True, highlight=False, markup=False)
+    result = accuracy.summary(table)
+    for name, value in result.items():
+        console.print(f"{name}: {value:.4g}", highlight=False)
+    _list_files(console, [path])
+    if min(result["explained"], result["honest"], result["honest log loss"]) < 0.99:
+        raise typer.Exit(1)
+
+
+def _list_files(console: Console, files: list[Path]) -> None:
+    for path in files:
+        console.print(f"wrote {path}", soft_wrap=True, highlight=False)
+
+
+def sweep(
+    file: Path,
+    output: Path | None,
+    workers: int | None,
+    scheduler: str | None,
+    quiet: bool,
+    plan: bool,
+    only_simulation: bool,
+) -> None:
+    """Run what a TOML file declares; with the theory or without."""
+    declared = read_sweep(file)
+    if only_simulation:
+        if not declared.plans():
+            raise theory.InvalidFieldError("simulation", "nothing", f"a table of {file}")
+        declared = dataclasses.replace(declared, predicted=False)
+    if plan:
+        _print_plan(declared, workers)
+        return
+    directory = output or Path("results") / file.stem
+    with (
+        open_results(directory, declared),
+        long_run(directory, workers, scheduler) as (store, executor),
+    ):
+        _run_sweep(declared, file, store, executor, quiet)
+
+
+def _run_sweep(
+    declared: Experiment, file: Path, store: Path, executor: Executor, quiet: bool
+) -> None:
+    began = time.perf_counter()
+    console = Console(quiet=quiet)
+    with ProgressReport(console, quiet) as report:
+        results = run_experiment(declared, store, executor, report)
+    settings = {"file": str(file), "theory": declared.predicted}
+    write_dataset(store / "results.nc", results)
+    took = time.perf_counter() - began
+    write_json(store / "manifest.json", describe_run(declared.seed, took, settings))
+    if "theory_status" in results:
+        failed = int((results.theory_status != "CONVERGED").sum())
+        if failed:
+            count = results.theory_status.size
+            console.print(f"{failed} of {count} predictions did not converge: see status")
+    if "simulation_converged" in results:
+        missed = int((results.simulation_converged == 0).sum())
+        count = int(results.simulation_converged.notnull().sum())
+        console.print(f"fits that missed their tolerance: {missed} of {count}")
+    _list_files(console, [store / "results.nc", store / "manifest.json"])
+    console.print(f"draw it: dataselect plot {store}", soft_wrap=True, highlight=False)
+
+
+def _print_plan(declared: Experiment, given: int | None) -> None:
+    """What the file declares, before anything starts."""
+    console = Console()
+    count = len(dict.fromkeys(declared.problems))
+    console.print(f"{count} problems; predictions: {count if declared.predicted else 'none'}")
+    plans = declared.plans().values()
+    if not plans:
+        console.print("no simulation")
+        return
+    expected = [forecast(plan) for plan in plans]
+    tasks, fits = sum(f.tasks for f in expected), sum(f.fits for f in expected)
+    workers = given or cores()
+    busy = min(workers, cores(), tasks)
+    console.print(f"{tasks} tasks, {fits} fits, {workers} workers")
+    console.print(
+        f"memory: about {max(f.worker_bytes for f in expected) / 1e9:.2f} GB a worker"
+        f" (features {max(f.feature_bytes for f in expected) / 1e9:.3f} GB)"
+    )
+    seconds = sum(f.seconds for f in expected)
+    console.print(f"time: about {duration(seconds / busy)} on {busy} cores")
+
+
+def plot(store: Path, x: str | None) -> None:
+    """Draw a sweep: theory and simulation over its axes, and their gap against p."""
+    matplotlib.use("agg")
+    path = store / "results.nc"
+    if not path.exists():
+        raise StoreError(f"{path} does not exist: run or finish the sweep that writes {store}")
+    results = read_dataset(path)
+    names = [d for d in results.dims if d not in ("dimension", "data_set")]
+    drawn = {"overlay": draw_sweep(results, x)} if names else {}
+    if THEORY in results and SIMULATION in results and results.sizes["dimension"] > 1:
+        drawn["gap"] = gap_panel(results)
+    if not drawn:
+        raise theory.InvalidFieldError("axes", "none", "an axis, or several dimensions, to draw")
+    files = [path for name, figure in drawn.items() for path in save_figure(figure, store / name)]
+    _list_files(Console(), files)
+
+
+@contextmanager
+def long_run(
+    directory: Path, workers: int | None, scheduler: str | None
+) -> Iterator[tuple[Path, Executor]]:
+    """A results directory and an executor; an interrupt is one line."""
+    directory.mkdir(parents=True, exist_ok=True)  # fail now, not after the computation
+    matplotlib.use("agg")
+    try:
+        pool = process_pool(workers or cores()) if scheduler is None else cluster(scheduler)
+        with kept_interrupts(), pool as executor:
+            yield directory, executor
+    except KeyboardInterrupt:
+        print(
+            "interrupted: finished tasks are kept; the same command again goes on from there",
+            file=sys.stderr,
+        )
+        raise typer.Exit(130) from None
+
+
+def recommend(file: Path, changes: Sequence[str]) -> None:
+    """Print the best selection for a problem, and what it gains."""
+    print(theory.recommend(read_problem(file, changes)).words)
+
+
+def advise(
+    file: Path, labels: str, positive: str | None, pool_size: int, fraction: float, output: Path
+) -> None:
+    """Print and draw what to label, predicted from a labelled pilot."""
+    console = Console()
+    pool = read_pool(file, labels, positive).without_constant_columns()
+    standardised = Standardise().fit(pool.features)(pool.features)
+    console.print("predicting every scheme, fraction and ridge: a minute or two")
+    advice = advise_pilot(standardised, pool.labels, pool_size, fraction=fraction)
+    for name, gain in (
+        ("random", advice.over_random),
+        ("the hardest", advice.over_uncertainty),
+    ):
+        console.print(
+            f"gain over {name}: {100 * gain.mean:.2f} ± {100 * gain.standard_error:.2f} points",
+            highlight=False,
+        )
+    console.print(
+        f"select by {advice.selection}, fit with ridge {advice.ridge:g}: error"
+        f" {advice.misclassification:.2%} ± {advice.sampling_error:.2%}",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
+    if advice.caution:
+        console.print(f"caution: {advice.caution}", soft_wrap=True, highlight=False, markup=False)
+    output.mkdir(parents=True, exist_ok=True)
+    advice.table.to_csv(output / "advice.csv", index=False)
+    matplotlib.use("agg")
+    files = [output / "advice.csv", *save_figure(advice_plot(advice.table), output / "advice")]
+    _list_files(console, files)
+
+
+def exit_status(error: Exception) -> int | None:
+    """2 for wrong input, 1 for a failed computation, None for an error of the program."""
+    if isinstance(error, ValueError | OSError | ModuleNotFoundError):
+        return 2
+    if isinstance(error, theory.ConvergenceError | RunError | BrokenExecutor | PrecisionError):
+        return 1
+    return None
