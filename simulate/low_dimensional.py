@@ -98,14 +98,23 @@ def fit_pool(
 
 
 def _fit_logistic(x: Array, y: Array, weight: Array, start: Array) -> Array:
-    theta = start.copy()
+    """Newton's method with halved steps where the weighted log loss would rise."""
+
+    def loss(theta: Array) -> float:
+        return float(weight @ np.logaddexp(0, -y * (x @ theta)))
+
+    theta, value = start.copy(), loss(start)
     for _ in range(STEPS):
         p = expit(x @ theta)
         slope = x.T @ (weight * (p - (y + 1) / 2))
         step = np.linalg.solve((x.T * (weight * p * (1 - p))) @ x, slope)
-        theta -= step * min(1.0, 5 / float(np.linalg.norm(step) + 1e-300))
-        if np.abs(step).max() < 1e-9:
+        if np.abs(step).max() < 1e-9 * (1 + np.abs(theta).max()):
             return theta
+        size = 1.0
+        while size > 1e-8 and loss(theta - size * step) > value * (1 + 1e-13):
+            size /= 2
+        theta -= size * step
+        value = loss(theta)
     raise RuntimeError("a fit did not converge: the subset may be separable; take more samples")
 
 
