@@ -12,7 +12,7 @@ report: $(VENV)/installed
 	$(BIN)/dataselect reproduce all --quick
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

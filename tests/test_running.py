@@ -244,7 +244,7 @@ def test_an_interrupt_while_the_command_loads_is_one_line() -> None:
         "    if name == 'simulate.files': signal.raise_signal(signal.SIGINT)\n"
         "    return load(name, *rest, **named)\n"
         "builtins.__import__ = hit\n"
-        "sys.argv = ['dataselect', '--help']\n"
+        "sys.argv = ['dataselect', 'predict', 'nothing.toml']\n"
         "runpy.run_module('dataselect.__main__', run_name='__main__')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
