@@ -14,6 +14,8 @@ they are first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dataselect.loading import check_rooms
+
 if TYPE_CHECKING:
     from figures import *  # noqa: F403
     from simulate import *  # noqa: F403
@@ -31,6 +33,7 @@ def __getattr__(name: str) -> Any:
 
         return version("data-selection-theory")
     if not name.startswith("_"):
+        check_rooms()
         for room in ROOMS:
             module = import_module(room)
             if name in module.__all__:

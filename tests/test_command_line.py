@@ -140,3 +140,24 @@ def test_an_interrupted_sweep_keeps_what_was_finished(tmp_path: Path) -> None:
     assert names - {".lock"} == {"simulation-p50-seed0", "experiment.json"}
     with open_store(tmp_path / "store" / "simulation-p50-seed0", plan) as kept:
         assert 500 <= len(kept.finished()) < 5000
+
+
+@pytest.mark.parametrize("name", ["theory.py", "figures"])
+def test_a_file_that_hides_a_package_is_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if path.suffix:
+        path.write_text("F1 = 'mine'")
+    else:
+        path.mkdir()
+        (path / "__init__.py").write_text("")
+    for arguments in (
+        ["-m", "dataselect", "predict", POINT],
+        ["-c", "import dataselect; dataselect.F1"],
+    ):
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        last = done.stderr.splitlines()[-1]
+        assert str(path) in last
+        assert "rename it" in last

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import theory
 from simulate import Plan, estimate
 from tests.problems import power_problem
 from theory import (
@@ -177,3 +178,12 @@ def test_numpys_and_jaxs_booleans_are_booleans() -> None:
 def test_a_value_that_jax_traces_is_refused_by_name() -> None:
     with pytest.raises(InvalidFieldError, match="ridge = "):
         jax.grad(lambda ridge: problem(ridge=ridge).ridge)(0.1)
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "problem", [3]])
+def test_what_is_no_problem_is_refused_by_name(wrong: Any) -> None:
+    for function in (theory.predict, theory.tune, lambda p: theory.sweep(p, {"ridge": [0.1]})):
+        with pytest.raises(theory.InvalidFieldError, match=r"problem.* a Problem"):
+            function(wrong)
+    with pytest.raises(theory.InvalidFieldError, match="Problem"):
+        theory.predict_all(wrong)

@@ -19,7 +19,7 @@ from theory.machine import cores, interrupts_held_back
 from theory.metrics import log_loss, misclassification
 from theory.nodes import Integrand, integrand, training_integrand
 from theory.noise import OrderParameters
-from theory.problem import Problem
+from theory.problem import Problem, as_problem, as_problems
 from theory.quadrature import Quadrature
 from theory.saddle import Setting
 from theory.score import EmptySelectionError, Score
@@ -109,7 +109,7 @@ def predict(problem: Problem, quadrature: Quadrature | None = None) -> Predictio
     0.3354
     """
     require_double_precision()
-    prediction, _ = _predict(problem, quadrature or Quadrature())
+    prediction, _ = _predict(as_problem(problem), quadrature or Quadrature())
     if prediction.status is not Status.CONVERGED:
         raise ConvergenceError(problem, prediction)
     return prediction
@@ -130,7 +130,7 @@ def predict_all(
     True
     """
     quadrature = quadrature or Quadrature()
-    problems = list(problems)
+    problems = as_problems(problems)
     count = cores()
     if count == 1 or len(problems) < WORTH_WORKERS:
         return _predict_chunk(problems, quadrature)

@@ -1,7 +1,7 @@
 """The one description of a problem, read by the theory and by the simulation."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,20 @@ class Problem:
         """A copy with fields changed by dotted name, such as "ridge" or "selection.alpha"."""
         changed: Problem = _replace(self, changes)
         return changed
+
+
+def as_problem(value: Any, name: str = "problem") -> Problem:
+    """Return ``value`` if it is a Problem. Raises ValueError otherwise."""
+    if not isinstance(value, Problem):
+        raise InvalidFieldError(name, value, "a Problem")
+    return value
+
+
+def as_problems(values: Any) -> list[Problem]:
+    """Return several Problems as a list. Raises ValueError for anything else."""
+    if isinstance(values, Problem) or not isinstance(values, Iterable):
+        raise InvalidFieldError("problems", values, "a list of Problems")
+    return [as_problem(value, f"problems[{k}]") for k, value in enumerate(values)]
 
 
 def _replace(instance: Any, changes: Mapping[str, Any], path: str = "") -> Any:

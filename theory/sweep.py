@@ -7,7 +7,7 @@ import xarray as xr
 
 from theory.axes import Axes, frame, grid, read_axes
 from theory.prediction import Prediction, predict_all
-from theory.problem import Problem
+from theory.problem import Problem, as_problem
 from theory.quadrature import Quadrature
 from theory.quantities import QUANTITIES, described
 
@@ -32,7 +32,7 @@ def sweep(problem: Problem, axes: Axes, quadrature: Quadrature | None = None) ->
     {'alpha': 2, 'ridge': 2}
     """
     found = read_axes(axes)
-    predictions = predict_all(grid(problem, found), quadrature)
+    predictions = predict_all(grid(as_problem(problem), found), quadrature)
     dataset = frame(found)
     dataset = dataset.assign(labelled(dataset, predictions))
     dataset.attrs = {"problem": repr(problem), "source": "asymptotic theory"}

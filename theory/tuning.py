@@ -19,7 +19,7 @@ from theory.optimal.adjoint import point_at
 from theory.optimal.gradient import gradient_at, number_of
 from theory.optimal.outcomes import OBJECTIVES, as_objective
 from theory.prediction import ConvergenceError, Prediction, predict_all
-from theory.problem import Problem
+from theory.problem import Problem, as_problems
 from theory.solver import Status
 
 Array = NDArray[np.float64]
@@ -126,7 +126,7 @@ def tune_all(
     (0.2, ('ridge',))
     """
     objective = as_objective(objective)
-    problems = list(problems)
+    problems = as_problems(problems)
     axes = _axes(over, bounds or {})
     for problem in problems:
         for axis in axes:

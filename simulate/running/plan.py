@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simulate.running.identity import identity
 from simulate.task import COLUMNS, Task, pool_law, pool_size
 from theory.checks import InvalidFieldError, as_count, set_fields
-from theory.problem import Problem
+from theory.problem import Problem, as_problems
 from theory.quantities import described
 
 Array = NDArray[np.float64]
@@ -54,7 +54,7 @@ class Plan:
     test_samples: int | None = None
 
     def __post_init__(self) -> None:
-        problems, dimensions = tuple(self.problems), tuple(self.dimensions)
+        problems, dimensions = tuple(as_problems(self.problems)), tuple(self.dimensions)
         if not problems:
             raise InvalidFieldError("problems", problems, "one or more problems")
         dimensions = tuple(as_count("dimension", p, least=2) for p in dimensions)

@@ -25,7 +25,7 @@ from theory.optimal.adjoint import (
     solve_symmetric,
     solved_point,
 )
-from theory.problem import Problem
+from theory.problem import Problem, as_problem
 from theory.score import Score
 from theory.selection import RandomSelection
 from theory.surrogate import GivenSurrogate, TrainedSurrogate
@@ -60,6 +60,7 @@ def gradient(problem: Problem, names: Sequence[str]) -> xr.Dataset:
     >>> [round(float(s), 3) for s in slopes.misclassification]
     [0.017, -0.169]
     """
+    as_problem(problem)
     names = list(names)
     for name in names:
         number_of(problem, name)
