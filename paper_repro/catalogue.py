@@ -9,6 +9,7 @@ from paper_repro.reproductions import (
     gaussian_mixture,
     hard_vs_easy,
     low_dimension,
+    optimal_selection,
     real_digits,
     top_k,
     unbiased,
@@ -32,7 +33,7 @@ EXPERIMENTS: dict[str, Reproduction] = {
 """The figures whose theory and simulation are laid over each other."""
 
 OWN: dict[str, OwnReproduction] = {
-    module.FIGURE.name: module.FIGURE for module in (low_dimension, real_digits)
+    module.FIGURE.name: module.FIGURE for module in (optimal_selection, low_dimension, real_digits)
 }
 
 REPRODUCTIONS: dict[str, AnyReproduction] = {**EXPERIMENTS, **OWN}
