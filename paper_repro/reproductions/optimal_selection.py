@@ -116,7 +116,7 @@ def _picture(results: xr.Dataset, labels: str) -> Figure:
         figure, axes = panel_grid(
             2,
             2,
-            "The best selection keeps one band of scores: easier ones, the fewer are kept\n"
+            "The best selection keeps bands of scores: easier ones, the fewer are kept\n"
             f"{labels} labels, perfect surrogate, ridge λ = {RIDGE:g}; lines: theory, points:"
             " simulation of the optimum, ±1 s.e.",
             panel=(4.2, 3.0),
