@@ -113,7 +113,7 @@ FIGURE = Reproduction(
     title="Figure 2: perfect surrogate, biased selection",
     shows="the weaker the ridge and the larger N/p, the sooner hard samples win; subsets beat the"
     " full sample",
-    minutes=(0.8, 22),
+    minutes=(1.3, 22),
     axes=AXES,
     problem=_problem,
     size=size,

@@ -129,7 +129,7 @@ FIGURE = Reproduction(
     name="finite-size",
     title="Finite-size effects from p = 50 to 1600",
     shows="the gap between simulation and theory vanishes as the dimension grows",
-    minutes=(2, 10),
+    minutes=(1, 10),
     axes=AXES,
     problem=lambda problem, **_: PROBLEMS[problem],
     size=lambda dimension, full, **_: Size(dimension, (FULL if full else QUICK)[dimension]),
