@@ -37,7 +37,8 @@ def __getattr__(name: str) -> Any:
         for room in ROOMS:
             module = import_module(room)
             if name in module.__all__:
-                return getattr(module, name)
+                globals()[name] = getattr(module, name)  # the next time it is found at once
+                return globals()[name]
     raise AttributeError(f"module 'dataselect' has no attribute {name!r}")
 
 

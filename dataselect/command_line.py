@@ -4,6 +4,7 @@ What a command does stands in ``dataselect.commands``, which is loaded when one 
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -17,7 +18,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # one plain line per error
-    help="Exact theory and simulation of learning from a selected subset.",
 )
 
 
@@ -114,33 +114,30 @@ def validate(
         _commands().validate(dimension, repeats, problems, output, workers, quiet)
 
 
-@app.command()
-def sweep(
-    file: SweepArgument,
-    output: SweepOutput = None,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
-    quiet: Quiet = False,
-    plan: PlanOption = False,
-) -> None:
-    """Run the theory, the simulation or both over the axes that a TOML file declares.
+def _sweep_command(only_simulation: bool) -> Callable[..., None]:
+    """The commands sweep and simulate: the same options, with the theory or without."""
 
-    Results are kept in one store, OUTPUT; the same command again goes on where it was stopped.
-    """
-    _commands().sweep(file, output, workers, scheduler, quiet, plan, only_simulation=False)
+    def command(
+        file: SweepArgument,
+        output: SweepOutput = None,
+        workers: Workers = None,
+        scheduler: Scheduler = None,
+        quiet: Quiet = False,
+        plan: PlanOption = False,
+    ) -> None:
+        _commands().sweep(file, output, workers, scheduler, quiet, plan, only_simulation)
+
+    return command
 
 
-@app.command()
-def simulate(
-    file: SweepArgument,
-    output: SweepOutput = None,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
-    quiet: Quiet = False,
-    plan: PlanOption = False,
-) -> None:
-    """Run only the simulation of a TOML file; else like sweep."""
-    _commands().sweep(file, output, workers, scheduler, quiet, plan, only_simulation=True)
+sweep = app.command(
+    "sweep",
+    help="Run the theory, the simulation or both over the axes that a TOML file declares."
+    " Results are kept in one store, OUTPUT; the same command again goes on where it was stopped.",
+)(_sweep_command(only_simulation=False))
+simulate = app.command("simulate", help="Run only the simulation of a TOML file; else like sweep.")(
+    _sweep_command(only_simulation=True)
+)
 
 
 @app.command()

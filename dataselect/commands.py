@@ -44,10 +44,7 @@ from theory.machine import cores
 
 
 def predict(file: Path, changes: Sequence[str], as_json: bool) -> None:
-    """Predict the test error of one problem in the high-dimensional limit.
-
-    The problem is that of a TOML file; values of --set are written as in the file.
-    """
+    """Print the prediction of a file's problem."""
     prediction = theory.predict(read_problem(file, changes))
     values = dataclasses.asdict(prediction) | {"status": prediction.status.value}
     if as_json:
@@ -69,11 +66,7 @@ def reproduce(
     scheduler: str | None,
     quiet: bool,
 ) -> None:
-    """Reproduce figures of the paper: pictures, numbers and verdicts under OUTPUT/FIGURE/.
-
-    OUTPUT/report.html and report.md show all figures that are there. Finished tasks are kept: the
-    same command again goes on where this one was stopped. Exits with 1 if a claim fails.
-    """
+    """Compute or redraw figures and write the report; exit with 1 if a claim fails."""
     console = Console(quiet=quiet)
     if list_figures:
         _list_figures(Console())
@@ -209,7 +202,7 @@ def sweep(
     """Run what a TOML file declares; with the theory or without."""
     declared = read_sweep(file)
     if only_simulation:
-        if not declared.plans():
+        if not any(declared.sizes):
             raise theory.InvalidFieldError("simulation", "nothing", f"a table of {file}")
         declared = dataclasses.replace(declared, predicted=False)
     if plan:

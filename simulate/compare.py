@@ -167,7 +167,7 @@ def extrapolate(dimensions: Sequence[int], mean: Array, error: Array) -> Line:
 
 
 class RunningAgreement:
-    """Root-mean-square z of the misclassification over a run's problems so far."""
+    """z-scores of the misclassification of a run's problems so far."""
 
     def __init__(self, plan: Plan, predictions: Mapping[Problem, Prediction]) -> None:
         self._predicted = np.array([predictions[p].misclassification for p in plan.problems])
@@ -179,17 +179,23 @@ class RunningAgreement:
         good = results[:, COLUMNS.index("converged")] == 1
         self._values[place] = np.where(good, results[:, COLUMNS.index("misclassification")], np.nan)
 
-    def rms(self) -> float:
-        """Of the deviates that have at least two data sets; NaN before there are any."""
+    def deviates(self) -> Array:
+        """Normal deviates of the problems that have at least two data sets."""
         count = np.sum(np.isfinite(self._values), axis=-1)
         enough = (count >= 2) & np.isfinite(self._predicted)
-        if not enough.any():
-            return float("nan")
         values, count = self._values[enough], count[enough]
         error = np.nanstd(values, axis=-1, ddof=1) / np.sqrt(count)
         predicted = np.broadcast_to(self._predicted, enough.shape)[enough]
         z = z_scores(np.nanmean(values, axis=-1), predicted, error)
         known = ~np.isnan(z)
-        if not known.any():
-            return float("nan")
-        return float(np.sqrt(np.mean(normal_deviates(z[known], count[known]) ** 2)))
+        return normal_deviates(z[known], count[known])
+
+    def rms(self) -> float:
+        """Their root mean square; NaN before there are any."""
+        return root_mean_square([self])
+
+
+def root_mean_square(agreements: Sequence[RunningAgreement]) -> float:
+    """Of the deviates of several runs together; NaN before there are any."""
+    deviates = np.concatenate([np.empty(0), *(each.deviates() for each in agreements)])
+    return float(np.sqrt(np.mean(deviates**2))) if deviates.size else float("nan")

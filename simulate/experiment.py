@@ -102,8 +102,10 @@ class Report(Protocol):
     def predicting(self, done: int, total: int, what: str) -> None:
         """Problems solved so far."""
 
-    def expecting(self, predictions: Mapping[Problem, Prediction]) -> Watcher:
-        """A watcher of simulations that knows what the theory predicts."""
+    def expecting(
+        self, predictions: Mapping[Problem, Prediction], plans: Sequence[Plan]
+    ) -> Watcher:
+        """A watcher of these simulations that knows what the theory predicts."""
 
 
 def run_experiment(
@@ -133,7 +135,7 @@ def run_experiment(
     plans = experiment.plans()
     if not plans:
         return results
-    watcher = report.expecting(predictions) if report is not None else None
+    watcher = report.expecting(predictions, list(plans.values())) if report is not None else None
     measured: dict[tuple[Problem, Size | None], Array] = {}
     for size, plan in plans.items():
         name = f"{experiment.stores}-p{size.dimension}-seed{plan.seed}"

@@ -1,6 +1,11 @@
 """Problems that several tests share."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from theory import F1, F2, PowerSelection, Problem, SingleIndex
+
+Array = NDArray[np.float64]
 
 DELTA = 6870 / 3000
 
@@ -20,6 +25,17 @@ def power_problem(
         samples_per_dimension=DELTA,
     )
     return problem.replace({name.replace("__", "."): value for name, value in changes.items()})
+
+
+NOISY_STEP = SingleIndex(F1, signal_norm=5.0)
+
+
+def labelled_sample(n: int, p: int, seed: int = 0) -> tuple[Array, Array]:
+    """Isotropic features, shape [n, p], and labels of f1 along the first."""
+    generator = np.random.default_rng(seed)
+    x = generator.standard_normal((n, p))
+    positive = generator.random(n) < NOISY_STEP.label_probability(x[:, 0])
+    return x, np.where(positive, 1.0, -1.0)
 
 
 BOTH_LINKS = {"f1": F1, "f2": F2}

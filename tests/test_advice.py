@@ -6,33 +6,25 @@ from numpy.typing import NDArray
 
 from simulate.fitting.fit import fit
 from simulate.pools.advice import advise, cross_fitted_scores
+from tests.problems import NOISY_STEP, labelled_sample
 from theory import (
-    F1,
     GivenSurrogate,
     InvalidFieldError,
     LogisticLoss,
     PowerSelection,
     Problem,
     RandomSelection,
-    SingleIndex,
     TopSelection,
     predict,
 )
 
 Array = NDArray[np.float64]
-DATA = SingleIndex(F1, signal_norm=5.0)
-
-
-def pilot(n: int, p: int, seed: int = 0) -> tuple[Array, Array]:
-    generator = np.random.default_rng(seed)
-    x = generator.standard_normal((n, p))
-    return x, np.where(generator.random(n) < DATA.label_probability(x[:, 0]), 1.0, -1.0)
 
 
 def test_advice_agrees_with_the_exact_theory() -> None:
     """Many samples per dimension: hard samples win, by as much as the limit says."""
     p, size, ridges = 24, 900, [0.01, 0.003]
-    x, y = pilot(1200, p)
+    x, y = labelled_sample(1200, p)
     advice = advise(
         x, y, size, budget=270, alphas=[-1.0, 1.0], ridges=ridges, budget_shares=[1.0],
         reweight=False,
@@ -43,7 +35,7 @@ def test_advice_agrees_with_the_exact_theory() -> None:
     exact = {
         selection: min(
             predict(
-                Problem(DATA, selection, r, size / p, surrogate, fit_intercept=True)
+                Problem(NOISY_STEP, selection, r, size / p, surrogate, fit_intercept=True)
             ).misclassification
             for r in ridges
         )
@@ -69,7 +61,7 @@ def test_advice_agrees_with_the_exact_theory() -> None:
 
 
 def test_few_samples_per_dimension_make_the_hardest_the_worst() -> None:
-    x, y = pilot(1200, 24)
+    x, y = labelled_sample(1200, 24)
     advice = advise(x, y, 96, budget=38, alphas=[-1.0], ridges=[0.1, 0.01], reweight=False)
     gain = advice.over_uncertainty
     assert gain.mean > 3 * gain.standard_error > 0
@@ -112,7 +104,7 @@ def test_scores_do_not_know_their_own_labels() -> None:
     ],
 )
 def test_wrong_input_is_refused_by_name(field: str, changes: dict[str, object]) -> None:
-    x, y = pilot(60, 3)
+    x, y = labelled_sample(60, 3)
     with pytest.raises(InvalidFieldError) as caught:
         advise(x, y, 100, **changes)  # type: ignore[arg-type]
     assert caught.value.field == field

@@ -7,8 +7,8 @@ from scipy.integrate import quad
 from scipy.special import expit, ndtri
 
 from simulate.fitting.fit import fit
+from tests.problems import NOISY_STEP, labelled_sample
 from theory import (
-    F1,
     HingeLoss,
     InvalidFieldError,
     LogisticLoss,
@@ -16,7 +16,6 @@ from theory import (
     PowerSelection,
     Problem,
     RandomSelection,
-    SingleIndex,
     SmoothedHingeLoss,
     SquaredLoss,
     Status,
@@ -36,15 +35,6 @@ from theory.population_equations import (
 )
 
 Array = NDArray[np.float64]
-DATA = SingleIndex(F1, signal_norm=5.0)
-
-
-def gaussian(n: int, p: int, seed: int = 0) -> tuple[Array, Array]:
-    """Isotropic features and labels of f1."""
-    generator = np.random.default_rng(seed)
-    x = generator.standard_normal((n, p))
-    return x, np.where(generator.random(n) < DATA.label_probability(x[:, 0]), 1.0, -1.0)
-
 
 # Against the limit for Gaussian features.
 
@@ -59,10 +49,10 @@ def gaussian(n: int, p: int, seed: int = 0) -> tuple[Array, Array]:
 )
 def test_isotropic_features_give_the_limit(selection: Selection, delta: int, ridge: float) -> None:
     p = 64
-    problem = Problem(DATA, selection, ridge, delta, fit_intercept=True)
+    problem = Problem(NOISY_STEP, selection, ridge, delta, fit_intercept=True)
     exact, sampling = predict(problem), []
     for n in (1600, 6400):
-        x, y = gaussian(n, p, seed=n)
+        x, y = labelled_sample(n, p, seed=n)
         probability = selection.inclusion_probabilities(5 * x[:, 0])
         weights = 1 / probability if selection.reweight else None
         found = predict_population(x, y, probability, delta * p, ridge, weights)
@@ -78,7 +68,7 @@ def test_finite_size_effect_of_the_intercept() -> None:
     """Simulation at p = 200 gives .269(1), the limit .2617; h and labels are spread evenly here."""
     n, p = 6000, 200
     h = ndtri((np.arange(n) + 0.5) / n)
-    x, _ = gaussian(n, p)
+    x, _ = labelled_sample(n, p)
     x[:, 0] = h
     y = np.sign(h) * np.where(np.arange(n) % 20 == 7, -1.0, 1.0)  # one label in twenty is wrong
     probability = PowerSelection(-1.0, 0.3).inclusion_probabilities(5 * h)
@@ -91,7 +81,7 @@ def test_finite_size_effect_of_the_intercept() -> None:
 def test_sampling_error_is_the_spread_over_populations(halving: bool) -> None:
     selection, errors, stated = PowerSelection(-1.0, 0.3), [], []
     for seed in range(40):
-        x, y = gaussian(640, 32, seed)
+        x, y = labelled_sample(640, 32, seed)
         probability = selection.inclusion_probabilities(5 * x[:, 0])
         found = Population(x, y).predict(probability, 73, 0.1, halving=halving)
         errors.append(found.misclassification)
@@ -100,10 +90,10 @@ def test_sampling_error_is_the_spread_over_populations(halving: bool) -> None:
 
 
 def test_halving_removes_the_bias() -> None:
-    problem = Problem(DATA, RandomSelection(1.0), 0.01, 16.0, fit_intercept=True)
+    problem = Problem(NOISY_STEP, RandomSelection(1.0), 0.01, 16.0, fit_intercept=True)
     exact, found = predict(problem).misclassification, []
     for seed in range(24):
-        x, y = gaussian(640, 32, seed)
+        x, y = labelled_sample(640, 32, seed)
         population = Population(x, y)
         noise = np.mean(y * x[:, 0] < 0) - 0.05  # sampling error of the labels
         found.append(
@@ -220,7 +210,7 @@ def test_log_losses_and_their_slope() -> None:
 @pytest.mark.parametrize("loss", [LogisticLoss(), SmoothedHingeLoss(0.5), HingeLoss()], ids=str)
 def test_points_are_tested_without_themselves(loss: Loss) -> None:
     """The margin of a few points against that of a solution without each."""
-    x, y = gaussian(120, 6, seed=4)
+    x, y = labelled_sample(120, 6, seed=4)
     design = np.hstack([x, np.ones((120, 1))])
     penalty = np.array([0.02] * 6 + [0.0])
     setting = Setting(np.full(120, 0.8), np.ones(120), 60, penalty)
@@ -239,7 +229,7 @@ def test_points_are_tested_without_themselves(loss: Loss) -> None:
 
 
 def test_solution_does_not_depend_on_the_start_nor_on_shifts() -> None:
-    x, y = gaussian(800, 20)
+    x, y = labelled_sample(800, 20)
     population = Population(x, y)
     probability = TopSelection("hard", 0.4).inclusion_probabilities(5 * x[:, 0])
     cold = population.predict(probability, 400, 0.01)
@@ -254,7 +244,7 @@ def test_solution_does_not_depend_on_the_start_nor_on_shifts() -> None:
 
 
 def test_identities() -> None:
-    x, y = gaussian(600, 10)
+    x, y = labelled_sample(600, 10)
     population = Population(x, y)
     half, whole = np.full(600, 0.5), np.ones(600)
     biased = population.predict(half, 300, 0.01 * 0.5)
@@ -266,7 +256,7 @@ def test_identities() -> None:
 
 
 def test_learning_curves() -> None:
-    x, y = gaussian(600, 8)
+    x, y = labelled_sample(600, 8)
     schemes = [*standard_schemes([0.4, 1.0], alphas=[1.0]), PowerSelection(2.0, 1.0)]
     curves = learning_curves(Population(x, y), 5 * x[:, 0], schemes, [50, 200], [0.1, 0.01])
     assert curves.misclassification.shape == (7, 2, 2)
@@ -284,7 +274,7 @@ def test_learning_curves() -> None:
 
 
 def test_wrong_input_is_refused_by_name() -> None:
-    x, y = gaussian(50, 4)
+    x, y = labelled_sample(50, 4)
     one = np.ones(50)
     for field, features, labels in [
         ("labels", x, (y + 1) / 2),
@@ -313,7 +303,7 @@ def test_wrong_input_is_refused_by_name() -> None:
 
 
 def test_what_cannot_be_solved_has_a_status() -> None:
-    x, y = gaussian(50, 4)
+    x, y = labelled_sample(50, 4)
     population = Population(x, y)
     for probability, ridge, status in [
         (np.zeros(50), 0.1, Status.EMPTY_SELECTION),

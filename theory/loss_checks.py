@@ -4,16 +4,14 @@ Every check yields complaints in words; none means that it holds at the points l
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from theory._engine import jax, jnp
 from theory.checks import InvalidFieldError
-from theory.losses import Loss, response
+from theory.losses import Loss, loss_terms, response
 from theory.noise import STEP, STRIP_STEP
 
 Array = NDArray[np.float64]
@@ -59,7 +57,7 @@ def prox_complaints(loss: Loss) -> Iterator[str]:
         return
     v = margin - gap[0]
     side = np.zeros(v.shape) if loss.smooth else 1e-9 * (1 + np.abs(v))
-    low, high = _terms(loss, np.stack([v - side, v + side]))[1]
+    low, high = loss_terms(loss, np.stack([v - side, v + side]))[1]
     rounding = EQUATION * (1 + np.abs(margin) + np.abs(v) + eta * np.abs(low))
     miss = np.maximum(eta * low - gap[0], gap[0] - eta * high)
     worst = int(np.argmax(np.nan_to_num(miss - rounding, nan=np.inf)))
@@ -90,24 +88,6 @@ def refuse_wrong_loss(loss: Loss) -> None:
         raise InvalidFieldError("loss", loss, f"a loss with a proximal map of its own: {complaint}")
 
 
-def _terms(loss: Loss, margins: Array) -> Array:
-    """Value, slope and curvature, stacked first; compiled for a few sizes, as `response` is."""
-    padded = np.zeros(max(256, 1 << (margins.size - 1).bit_length()))
-    padded[: margins.size] = margins.ravel()
-    answer = np.asarray(_compiled_terms(loss)(padded), dtype=np.float64)
-    return answer[:, : margins.size].reshape(3, *margins.shape)
-
-
-@lru_cache(maxsize=64)
-def _compiled_terms(loss: Loss) -> Callable[[Any], Any]:
-    def function(margin: Any) -> Any:
-        terms = loss.value(margin), loss.slope(margin), loss.curvature(margin)
-        return jnp.stack([jnp.broadcast_to(term, margin.shape) for term in terms])
-
-    compiled: Callable[[Any], Any] = jax.jit(function)
-    return compiled
-
-
 def _named(loss: Loss, eta: float) -> list[float]:
     return [float(k) for k in loss.kinks(eta)]
 
@@ -135,7 +115,7 @@ def _derivatives(loss: Loss) -> Iterator[str]:
     corners, step = _corners(loss), STEP_SIZE * np.maximum(1.0, np.abs(MARGINS))
     free = np.all(np.abs(MARGINS[:, None] - corners) > 2 * step[:, None], axis=1)
     at, step = MARGINS[free], step[free]
-    here, below, above = (_terms(loss, at + side * step) for side in (0, -1, 1))
+    here, below, above = (loss_terms(loss, at + side * step) for side in (0, -1, 1))
     if not np.all(np.isfinite(here)):
         yield "value, slope and curvature must give a finite number for every margin"
         return
@@ -148,11 +128,11 @@ def _derivatives(loss: Loss) -> Iterator[str]:
                 f"{names[k]} must be the derivative of {names[k - 1]}: at m = {at[wrong]:.4g} it"
                 f" is {here[k][wrong]:.6g}, and differences give {expected[wrong]:.6g}"
             )
-    _, slopes, _ = _terms(loss, np.sort(MARGINS))
+    _, slopes, _ = loss_terms(loss, np.sort(MARGINS))
     if np.any(np.diff(slopes) < -1e-12 * (1 + np.abs(slopes[1:]))):
         yield "the loss must be convex: its slope falls somewhere"
     if loss.smooth and corners.size:
-        (_, low, _), (_, high, _) = (_terms(loss, corners + side) for side in (-1e-7, 1e-7))
+        (_, low, _), (_, high, _) = (loss_terms(loss, corners + side) for side in (-1e-7, 1e-7))
         if np.any(np.abs(high - low) > 1e-3):
             yield "smooth must be False: the slope jumps"
 

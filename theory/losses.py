@@ -9,12 +9,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from theory._engine import jax, jnp
 from theory.checks import as_positive, set_fields
+
+SMALLEST = 256
+"""Fewest elements that a function is compiled for."""
 
 
 class Loss(ABC):
@@ -63,36 +66,54 @@ class Loss(ABC):
         return bend / (1 + bend)
 
 
-def response(loss: Loss, margin: Any, eta: Any) -> tuple[Any, Any]:
-    """m - v and 1 - dv/dm for v = prox(m, eta), of the shape of margin.
+def response(loss: Loss, margin: Any, eta: Any) -> tuple[Any, ...]:
+    """m - v and 1 - dv/dm for v = prox(m, eta), of the shape of margin."""
+    return compiled(_response, loss, margin, eta)
+
+
+def _response(loss: Loss, margin: Any, eta: Any) -> tuple[Any, ...]:
+    v = loss.prox(margin, eta)
+    return margin - v, loss.contraction(v, margin, eta)
+
+
+def loss_terms(loss: Loss, margin: Any) -> tuple[Any, ...]:
+    """Value, slope and curvature of the loss, each of the shape of margin."""
+    return compiled(_loss_terms, loss, margin)
+
+
+def _loss_terms(loss: Loss, margin: Any) -> tuple[Any, ...]:
+    return loss.value(margin), loss.slope(margin), loss.curvature(margin)
+
+
+def compiled(
+    function: Callable[..., tuple[Any, ...]], loss: Loss, first: Any, *others: Any
+) -> tuple[Any, ...]:
+    """function(loss, first, *others), elementwise; every answer has the shape of ``first``.
 
     Compiled once for each loss and a few sizes: what is asked is padded to the next of them.
     """
-    margin = np.asarray(margin)
-    size = 256
-    while size < margin.size:
-        size *= 2
-    padded = np.ones((2, size))
-    padded[0, : margin.size] = margin.ravel()
-    if np.size(eta) == 1:
-        padded[1] = np.asarray(eta).item()
-    else:
-        padded[1, : margin.size] = np.broadcast_to(eta, margin.shape).ravel()
-    answer = np.asarray(_response(loss)(padded))[:, : margin.size].reshape(2, *margin.shape)
-    return answer[0], answer[1]
+    first = np.asarray(first)
+    size = first.size
+    padded = np.ones((1 + len(others), max(SMALLEST, 1 << (size - 1).bit_length())))
+    padded[0, :size] = first.ravel()
+    for row, other in zip(padded[1:], others, strict=True):
+        if np.size(other) == 1:
+            row[:] = np.asarray(other).item()
+        else:
+            row[:size] = np.broadcast_to(other, first.shape).ravel()
+    answers = np.asarray(_jitted(function, loss)(padded))[:, :size]
+    return tuple(answers.reshape(len(answers), *first.shape))
 
 
-@lru_cache(maxsize=64)
-def _response(loss: Loss) -> Callable[[Any], Any]:
-    """The compiled function of [margin, eta], for all sizes."""
+@lru_cache(maxsize=128)
+def _jitted(function: Callable[..., tuple[Any, ...]], loss: Loss) -> Callable[[Any], Any]:
+    """The compiled function of its stacked arguments, for all sizes."""
 
-    def function(margin_and_eta: Any) -> Any:
-        margin, eta = margin_and_eta
-        v = loss.prox(margin, eta)
-        return jnp.stack([margin - v, loss.contraction(v, margin, eta)])
+    def stacked(arguments: Any) -> Any:
+        answers = function(loss, *arguments)
+        return jnp.stack([jnp.broadcast_to(a, arguments.shape[1:]) for a in answers])
 
-    compiled: Callable[[Any], Any] = jax.jit(function)
-    return compiled
+    return cast("Callable[[Any], Any]", jax.jit(stacked))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ from theory.quadrature import graded_edges, marked_normal_rule
 ORDER = 16
 """Gauss-Legendre nodes per panel, unless asked otherwise."""
 
+OUTPUT_MARKS = (-40.0, -20.0, -10.0, -5.0, -2.0, 0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
+"""Outputs at which panels end, as log(1 + exp(z)) bends near z = 0."""
+
 
 def misclassification(
     data: DataModel, alpha_0: float, intercept: float, tau: float, order: int = ORDER
@@ -32,11 +35,8 @@ def misclassification(
     >>> round(misclassification(SingleIndex(F1, 5.0), alpha_0=0.0, intercept=0.0, tau=1.0), 12)
     0.5
     """
-    kinks = _bends(data)
-    if alpha_0 != 0:
-        boundary, width = -intercept / alpha_0, tau / abs(alpha_0)
-        kinks += [boundary + k * width for k in (-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0)]
-    h, weight = marked_normal_rule(data.means, data.weights, 1.0, kinks, order)
+    marks = error_marks(data, alpha_0, intercept, tau)
+    h, weight = marked_normal_rule(data.means, data.weights, 1.0, marks, order)
     output = alpha_0 * h + intercept
     negative = ndtr(-output / tau) if tau > 0 else np.where(output == 0, 0.5, output < 0)
     positive_label = data.label_probability(h)
@@ -61,19 +61,27 @@ def log_loss(
     deviation = math.hypot(alpha_0, tau)
     if deviation == 0:
         return float(np.asarray(data.weights) @ np.logaddexp(0, centres)) - linear
-    bends = (-40.0, -20.0, -10.0, -5.0, -2.0, 0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
-    z, weight = marked_normal_rule(centres, data.weights, deviation, bends, order)
+    z, weight = marked_normal_rule(centres, data.weights, deviation, OUTPUT_MARKS, order)
     return float(weight @ np.logaddexp(0, z)) - linear
 
 
 @lru_cache(maxsize=1024)
 def _positive_moments(data: DataModel, order: int) -> tuple[float, float]:
     """E[f(h) h] and E f(h)."""
-    h, weight = marked_normal_rule(data.means, data.weights, 1.0, _bends(data), order)
+    h, weight = marked_normal_rule(data.means, data.weights, 1.0, label_marks(data), order)
     positive = weight * data.label_probability(h)
     return float(positive @ h), float(positive.sum())
 
 
-def _bends(data: DataModel) -> list[float]:
+def error_marks(data: DataModel, alpha_0: float, intercept: float, tau: float) -> list[float]:
+    """h at the ends of panels for the misclassification: around bends of f and the boundary."""
+    marks = label_marks(data)
+    if alpha_0 != 0:
+        boundary, width = -intercept / alpha_0, tau / abs(alpha_0)
+        marks += [boundary + k * width for k in (-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0)]
+    return marks
+
+
+def label_marks(data: DataModel) -> list[float]:
     """h at the ends of panels around every jump and bend of f."""
     return [h for curve in data.label_curves for h in graded_edges(curve.bends_blurred())]

@@ -121,20 +121,28 @@ class PowerSelection(FixedFraction):
         return rule(float(brentq(excess, lowest, highest, xtol=1e-14, rtol=1e-14)))
 
     def inclusion_probabilities(self, scores: Array) -> Array:
-        log_preference = self._log_preference(scores)
-        # With the k largest at probability 1, c = (fraction N - k) / (sum of the others); k is the
-        # smallest number for which no other probability exceeds 1. In logarithms: the smallest
-        # preferences may be far below the largest.
-        descending = np.sort(log_preference)[::-1]
-        tails = np.logaddexp.accumulate(descending[::-1])[::-1]
-        saturated = np.arange(scores.size)
-        left = self.fraction * scores.size - saturated
-        log_left = np.log(left, out=np.full(scores.size, -np.inf), where=left > 0)
-        fits = log_left + descending <= tails
-        if not fits.any():
-            return np.ones(scores.shape)
-        k = int(np.argmax(fits))
-        return np.asarray(np.exp(np.minimum(log_left[k] - tails[k] + log_preference, 0.0)))
+        return capped_probabilities(self._log_preference(scores), self.fraction)
+
+
+def capped_probabilities(log_sizes: Array, fraction: float) -> Array:
+    """min(c exp(log_sizes_i), 1) with mean ``fraction``, shape [N].
+
+    With the k largest at probability 1, c = (fraction N - k) / (sum of the others); k is the
+    smallest number for which no other probability exceeds 1. In logarithms: the smallest sizes may
+    be far below the largest.
+
+    >>> capped_probabilities(np.log([1.0, 1.0, 6.0]), fraction=0.5)
+    array([0.25, 0.25, 1.  ])
+    """
+    descending = np.sort(log_sizes)[::-1]
+    tails = np.logaddexp.accumulate(descending[::-1])[::-1]
+    left = fraction * log_sizes.size - np.arange(log_sizes.size)
+    log_left = np.log(left, out=np.full(log_sizes.size, -np.inf), where=left > 0)
+    fits = log_left + descending <= tails
+    if not fits.any():
+        return np.ones(log_sizes.shape)
+    k = int(np.argmax(fits))
+    return np.asarray(np.exp(np.minimum(log_left[k] - tails[k] + log_sizes, 0.0)))
 
 
 @dataclass(frozen=True)

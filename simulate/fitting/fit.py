@@ -10,7 +10,6 @@ computed anew in double precision.
 """
 
 from collections.abc import Callable
-from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +17,7 @@ from numpy.typing import NDArray
 
 from simulate.fitting.design import Array, Design, Single, norms
 from simulate.fitting.newton import newton_direction
-from theory._engine import jax
-from theory.losses import Loss
+from theory.losses import Loss, compiled, loss_terms
 
 Columns = NDArray[np.intp]
 Terms = Callable[[Array, slice, Columns], tuple[Array, Array, Array]]
@@ -331,41 +329,15 @@ def _line_search(
     return length, reached
 
 
-def loss_terms(loss: Loss, margins: Array) -> tuple[Array, Array, Array]:
-    """Value, slope and curvature of the loss at every margin."""
-    return _compiled(_loss_terms, loss, margins)
-
-
 def envelope_terms(
     loss: Loss, margins: Array, multipliers: Array, width: Array
 ) -> tuple[Array, Array, Array]:
-    """The same for min_z loss(z) + s (m - z) + (m - z)^2 / (2 width), with multipliers s."""
-    return _compiled(
-        _envelope_terms, loss, margins, multipliers, np.broadcast_to(width, margins.shape)
-    )
+    """Value, slope and curvature of min_z loss(z) + s (m - z) + (m - z)^2 / (2 width).
 
-
-def _compiled(function: Any, loss: Loss, *arrays: Array) -> tuple[Array, Array, Array]:
-    """A compiled elementwise function, of arrays padded to a power of two: few sizes occur."""
-    size, shape = arrays[0].size, arrays[0].shape
-    padded = np.ones((len(arrays), 1 << max(6, (size - 1).bit_length())))
-    for row, array in zip(padded, arrays, strict=True):
-        row[:size] = array.ravel()
-    value, slope, curvature = (
-        np.asarray(a)[:size].reshape(shape) for a in _jitted(function, loss)(*padded)
-    )
+    multipliers: s, one for every margin m.
+    """
+    value, slope, curvature = compiled(_envelope_terms, loss, margins, multipliers, width)
     return value, slope, curvature
-
-
-@lru_cache(maxsize=64)
-def _jitted(function: Callable[..., Any], loss: Loss) -> Callable[..., Any]:
-    """The function for one loss, compiled for each of the sizes that occur."""
-    compiled: Callable[..., Any] = jax.jit(partial(function, loss))
-    return compiled
-
-
-def _loss_terms(loss: Loss, margins: Any) -> tuple[Any, Any, Any]:
-    return loss.value(margins), loss.slope(margins), loss.curvature(margins)
 
 
 def _envelope_terms(loss: Loss, margins: Any, multipliers: Any, width: Any) -> Any:

@@ -32,7 +32,12 @@ from theory.checks import (
     set_fields,
 )
 from theory.kinds import Selection
-from theory.selection import PowerSelection, RandomSelection, TopSelection
+from theory.selection import (
+    PowerSelection,
+    RandomSelection,
+    TopSelection,
+    capped_probabilities,
+)
 
 Array = NDArray[np.float64]
 
@@ -41,23 +46,6 @@ SCORE_CLIP = 10.0
 
 ROWS = 4096
 """Samples that are turned into double precision at a time."""
-
-
-def proportional_probabilities(sizes: Array, fraction: float) -> Array:
-    """min(c sizes_i, 1) with mean ``fraction``; sizes > 0, shape [N].
-
-    >>> proportional_probabilities(np.array([1.0, 1.0, 6.0]), fraction=0.5)
-    array([0.25, 0.25, 1.  ])
-    """
-    order = np.argsort(-sizes, kind="stable")
-    descending = sizes[order]
-    tails = np.cumsum(descending[::-1])[::-1]
-    left = fraction * sizes.size - np.arange(sizes.size)
-    fits = left * descending <= tails
-    if not fits.any():
-        return np.ones(sizes.shape)
-    k = int(np.argmax(fits))  # the largest k are certain
-    return np.asarray(np.minimum(max(left[k], 0.0) / tails[k] * sizes, 1.0))
 
 
 class VectorRule(ABC):
@@ -88,7 +76,8 @@ class VectorRule(ABC):
                 " or set with_labels=False"
             )
         clipped = np.clip(scores, -SCORE_CLIP, SCORE_CLIP)
-        return proportional_probabilities(self.sizes(features, clipped, labels), self.fraction)
+        sizes = self.sizes(features, clipped, labels)
+        return capped_probabilities(np.log(sizes), self.fraction)
 
     def _check_common(self) -> None:
         set_fields(

@@ -1,7 +1,7 @@
 """Progress of a run: tasks done, rate, time left, and the running agreement with the theory."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from simulate.compare import RunningAgreement
+from simulate.compare import RunningAgreement, root_mean_square
 from simulate.running.plan import Plan, cost
 from simulate.task import Task
 from theory.prediction import Prediction
@@ -37,11 +37,13 @@ class ProgressReport:
         self._console = console
         self._quiet = quiet
         self._predictions: Mapping[Problem, Prediction] = {}
-        self._agreement: RunningAgreement | None = None
+        self._plans: Sequence[Plan] = ()
+        self._agreements: list[RunningAgreement] = []
         self._bar = Progress(
             TextColumn("simulating"), BarColumn(), TextColumn("{task.description}"), console=console
         )
         self._row: TaskID | None = None
+        self._total = 0
 
     def __enter__(self) -> "ProgressReport":
         return self
@@ -55,9 +57,12 @@ class ProgressReport:
         if self._row is not None:
             self._bar.stop()
 
-    def expecting(self, predictions: Mapping[Problem, Prediction]) -> "ProgressReport":
-        """This report, to show the agreement with these predictions."""
-        self._predictions = predictions
+    def expecting(
+        self, predictions: Mapping[Problem, Prediction], plans: Sequence[Plan]
+    ) -> "ProgressReport":
+        """This report, to show the agreement with these predictions and count plans as one."""
+        self._predictions, self._plans, self._agreements = predictions, plans, []
+        self._total = 0
         return self
 
     def predicting(self, done: int, total: int, what: str) -> None:
@@ -66,28 +71,32 @@ class ProgressReport:
             self._console.print(f"{done} of {total} {what}")
 
     def begin(self, plan: Plan, finished: Mapping[Task, Array]) -> None:
+        if not self._total:
+            plans = self._plans or (plan,)
+            self._total, self._done = sum(len(each.tasks) for each in plans), 0
+            self._cost_left = sum(cost(task) for each in plans for task in each.tasks)
+            self._cost_done = 0.0
+            self._began = time.monotonic()
+            self._first: tuple[float, int, float] | None = None
         left = plan.left(finished)
-        self._total, self._done = len(plan.tasks), len(plan.tasks) - len(left)
-        self._cost_left = sum(cost(task) for task in left)
-        self._cost_done = sum(cost(task) for task in finished)
-        self._began = time.monotonic()
-        self._first: tuple[float, int, float] | None = None
-        self._agreement = None
+        there = len(plan.tasks) - len(left)
+        self._done += there
+        self._cost_left += sum(cost(task) for task in left) - sum(map(cost, plan.tasks))
+        self._cost_done += sum(map(cost, finished))
         if all(problem in self._predictions for problem in plan.problems):
-            self._agreement = RunningAgreement(plan, self._predictions)
+            self._agreements.append(RunningAgreement(plan, self._predictions))
             for task, results in finished.items():
-                self._agreement.add(task, results)
+                self._agreements[-1].add(task, results)
         if self._quiet:
             return
-        if self._done:
+        if there:
             self._console.print(f"{self._done} of {self._total} tasks were finished before")
         if self._console.is_terminal and self._cost_left:
-            self._bar.start()
-            self._row = self._bar.add_task(
-                self._describe(),
-                total=self._cost_done + self._cost_left,
-            )
-            self._bar.update(self._row, completed=self._cost_done)
+            total = self._cost_done + self._cost_left
+            if self._row is None:
+                self._bar.start()
+                self._row = self._bar.add_task(self._describe(), total=total)
+            self._bar.update(self._row, completed=self._cost_done, total=total)
 
     def finish(self, task: Task, results: Array) -> None:
         self._done += 1
@@ -95,8 +104,8 @@ class ProgressReport:
         self._cost_done += cost(task)
         if self._first is None:
             self._first = time.monotonic(), self._done, self._cost_done
-        if self._agreement is not None:
-            self._agreement.add(task, results)
+        if self._agreements:
+            self._agreements[-1].add(task, results)
         if self._quiet:
             return
         if self._row is not None:
@@ -114,7 +123,7 @@ class ProgressReport:
             left = elapsed * self._cost_left / (self._cost_done - cost_done)
             text += f", {rate:.0f} a minute" if rate >= 10 else f", {rate:.2g} a minute"
             text += f", {duration(left)} left" if self._cost_left else ""
-        if self._agreement is not None and np.isfinite(rms := self._agreement.rms()):
+        if np.isfinite(rms := root_mean_square(self._agreements)):
             text += f", rms z {rms:.2f}"
         return text
 

@@ -8,11 +8,8 @@ consistent for every x.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr
@@ -20,7 +17,7 @@ from scipy.special import expit, ndtr
 from theory.checks import InvalidFieldError, as_positive, set_fields
 from theory.data import LogisticLink, ProbitLink, SingleIndex
 from theory.kinds import Link
-from theory.losses import LogisticLoss, Loss, SquaredLoss
+from theory.losses import LogisticLoss, Loss, SquaredLoss, loss_terms
 from theory.quadrature import Bend
 
 Array = NDArray[np.float64]
@@ -175,18 +172,4 @@ def _margin_functions(loss: Loss, margin: Array) -> Array:
         return np.stack([np.logaddexp(0, -margin), -wrong, right * wrong])
     if isinstance(loss, SquaredLoss):
         return np.stack([(1 - margin) ** 2 / 2, margin - 1, np.ones_like(margin)])
-    size = 1024
-    while size < margin.size:
-        size *= 2
-    padded = np.ones(size)
-    padded[: margin.size] = margin.ravel()
-    answer = np.asarray(_compiled(loss)(padded))[:, : margin.size]
-    return answer.reshape(3, *margin.shape)
-
-
-@lru_cache(maxsize=64)
-def _compiled(loss: Loss) -> Callable[[Any], Any]:
-    def function(margin: Any) -> Any:
-        return jnp.stack([loss.value(margin), loss.slope(margin), loss.curvature(margin)])
-
-    return jax.jit(function)
+    return np.stack(loss_terms(loss, margin))

@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from theory.checks import InvalidFieldError
+from theory.features import Features
 from theory.kinds import DataModel
-from theory.metrics import log_loss, misclassification
+from theory.metrics import (
+    OUTPUT_MARKS,
+    error_marks,
+    label_marks,
+    log_loss,
+    misclassification,
+)
 from theory.noise import OrderParameters
 from theory.problem import Problem
-from theory.quadrature import graded_edges, marked_normal_rule
+from theory.quadrature import marked_normal_rule
 from theory.score import Score
 
 Array = NDArray[np.float64]
@@ -50,13 +57,12 @@ def as_objective(objective: object) -> str:
 
 def classifier(x: OrderParameters, problem: Problem, score: Score) -> Classifier:
     """The order parameters by name."""
-    c = x.coefficients
-    return Classifier(
-        alpha_0=float(c[0]),
-        alpha_s=float(c[1]) if score.beta_s else 0.0,
-        intercept=float(c[-1]) if problem.fit_intercept else 0.0,
-        alpha_perp=x.alpha_perp,
-    )
+    named = _features(problem, score).read(x.coefficients)
+    return Classifier(*named, alpha_perp=x.alpha_perp)
+
+
+def _features(problem: Problem, score: Score) -> Features:
+    return Features(bool(score.beta_s), problem.fit_intercept)
 
 
 def outcomes(data: DataModel, c: Classifier) -> Array:
@@ -70,22 +76,18 @@ def outcome_slopes(x: OrderParameters, problem: Problem, score: Score) -> Array:
     c = classifier(x, problem, score)
     by_name = np.array([_error_slopes(problem.data, c), _log_loss_slopes(problem.data, c)])
     slopes = np.zeros((2, len(x.coefficients) + 2))
-    slopes[:, 0] = by_name[:, 0]
-    if score.beta_s:
-        slopes[:, 1] = by_name[:, 2] * c.alpha_s / c.tau
-    if problem.fit_intercept:
-        slopes[:, -3] = by_name[:, 1]
-    slopes[:, -2] = by_name[:, 2] * c.alpha_perp / c.tau
+    of_alpha, of_intercept, of_tau = by_name.T
+    slopes[:, :-2] = _features(problem, score).stack(
+        h=of_alpha, s=of_tau * c.alpha_s / c.tau, intercept=of_intercept
+    )
+    slopes[:, -2] = of_tau * c.alpha_perp / c.tau
     return slopes
 
 
 def _error_slopes(data: DataModel, c: Classifier) -> tuple[float, float, float]:
     """d misclassification / d(alpha_0, b, tau)."""
-    kinks = _bends(data)
-    if c.alpha_0 != 0:
-        boundary, width = -c.intercept / c.alpha_0, c.tau / abs(c.alpha_0)
-        kinks += [boundary + k * width for k in (-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0)]
-    h, weight = marked_normal_rule(data.means, data.weights, 1.0, kinks, ORDER)
+    marks = error_marks(data, c.alpha_0, c.intercept, c.tau)
+    h, weight = marked_normal_rule(data.means, data.weights, 1.0, marks, ORDER)
     output = (c.alpha_0 * h + c.intercept) / c.tau
     density = np.exp(-(output**2) / 2) / (math.sqrt(2 * math.pi) * c.tau)
     each = weight * (1 - 2 * data.label_probability(h)) * density
@@ -94,21 +96,16 @@ def _error_slopes(data: DataModel, c: Classifier) -> tuple[float, float, float]:
 
 def _log_loss_slopes(data: DataModel, c: Classifier) -> tuple[float, float, float]:
     """d log loss / d(alpha_0, b, tau)."""
-    h, weight = marked_normal_rule(data.means, data.weights, 1.0, _bends(data), ORDER)
+    h, weight = marked_normal_rule(data.means, data.weights, 1.0, label_marks(data), ORDER)
     positive = weight * data.label_probability(h)
     deviation = math.hypot(c.alpha_0, c.tau)
-    bends = (-40.0, -20.0, -10.0, -5.0, -2.0, 0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
     of_alpha, of_intercept, of_tau = -float(positive @ h), -float(positive.sum()), 0.0
     for mean, share in zip(data.means, data.weights, strict=True):
         centre = c.alpha_0 * mean + c.intercept
-        z, w = marked_normal_rule((centre,), (1.0,), deviation, bends, ORDER)
+        z, w = marked_normal_rule((centre,), (1.0,), deviation, OUTPUT_MARKS, ORDER)
         sigma = expit(z)
         first, second = share * float(w @ sigma), share * float(w @ (sigma * expit(-z)))
         of_alpha += mean * first + c.alpha_0 * second
         of_intercept += first
         of_tau += c.tau * second
     return of_alpha, of_intercept, of_tau
-
-
-def _bends(data: DataModel) -> list[float]:
-    return [h for curve in data.label_curves for h in graded_edges(curve.bends_blurred())]
