@@ -17,7 +17,7 @@ LINKS = {"f1": F1, "f2": F2}
 
 
 def main(path: str) -> None:
-    table = pd.read_csv(path)
+    table = pd.read_csv(path, encoding="utf-8")
     predictions = predict_all(
         Problem(
             data=SingleIndex(LINKS[row["label_model"]], signal_norm=5.0),

@@ -3,8 +3,10 @@
 What a command does stands in ``dataselect.commands``, which is loaded when one runs: help is quick.
 """
 
+import os
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -201,6 +203,10 @@ def _commands() -> ModuleType:
 
 def main() -> None:
     """Run the command line; wrong input or a failed solve is one line, not a traceback."""
+    os.environ["MPLBACKEND"] = "agg"  # pictures go to files, whatever a notebook has set
+    for stream in (sys.stdout, sys.stderr):  # "\\u03b1" for an α that the encoding lacks
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except Exception as error:

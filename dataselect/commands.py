@@ -9,7 +9,7 @@ from concurrent.futures import BrokenExecutor, Executor
 from contextlib import contextmanager
 from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
 import typer
 import xarray as xr
 from rich.console import Console
@@ -43,6 +43,15 @@ from theory.checks import near_names
 from theory.machine import cores
 
 
+def make_console(quiet: bool = False) -> Console:
+    """A console that reads nothing in a text as markup, and breaks no line.
+
+    >>> make_console().print("wrote out/run[bold]/:warning:")
+    wrote out/run[bold]/:warning:
+    """
+    return Console(quiet=quiet, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
 def predict(file: Path, changes: Sequence[str], as_json: bool) -> None:
     """Print the prediction of a file's problem."""
     prediction = theory.predict(read_problem(file, changes))
@@ -67,9 +76,9 @@ def reproduce(
     quiet: bool,
 ) -> None:
     """Compute or redraw figures and write the report; exit with 1 if a claim fails."""
-    console = Console(quiet=quiet)
+    console = make_console(quiet)
     if list_figures:
-        _list_figures(Console())
+        _list_figures(make_console())
         return
     if figure != "all" and figure not in REPRODUCTIONS:
         allowed = near_names(figure or "", [*REPRODUCTIONS, "all"])
@@ -80,7 +89,6 @@ def reproduce(
     chosen = list(REPRODUCTIONS) if figure == "all" else [figure]
     held = []
     if from_results:
-        matplotlib.use("agg")
         saved = {name: load_results(REPRODUCTIONS[name], output / name) for name in chosen}
         for name, results in saved.items():
             files = draw(REPRODUCTIONS[name], output / name, results)
@@ -104,7 +112,7 @@ def _list_figures(console: Console) -> None:
     for name, reproduction in REPRODUCTIONS.items():
         quick, full = (duration(60 * minutes) for minutes in reproduction.minutes)
         table.add_row(name, reproduction.shows, quick, full)
-    console.print(table)
+    console.print(table, soft_wrap=False)
 
 
 def _print_verdicts(
@@ -119,9 +127,6 @@ def _print_verdicts(
         console.print(
             f"{verdict}: {claim.statement}\n    {computed}",
             style=None if claim.holds else "bold red",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
         )
     _list_files(console, files)
     return all(claim.holds for claim in claims)
@@ -135,7 +140,7 @@ def validate(
     With --theory: random problems over every kind and the documented ranges; fails where fewer
     than 99% are solved or truly have no solution, or fewer than 99% of the error estimates hold.
     """
-    console = Console(quiet=quiet)
+    console = make_console(quiet)
     with (
         long_run(output / validation.NAME, workers, None) as (directory, executor),
         ProgressReport(console, quiet) as progress,
@@ -149,9 +154,7 @@ def validate(
         scores = "  ".join(
             f"{name} {float(row[f'z_{name}']):+.2f}" for name in validation.QUANTITIES
         )
-        console.print(
-            f"{scores}  {row.problem.item()}", soft_wrap=True, highlight=False, markup=False
-        )
+        console.print(f"{scores}  {row.problem.item()}")
     rms = found.rms.to_series()
     console.print("rms z: " + ", ".join(f"{name} {value:.2f}" for name, value in rms.items()))
     failed = int((results.simulation_converged == 0).sum())
@@ -163,7 +166,7 @@ def validate(
 
 def validate_theory(count: int, seed: int, output: Path, quiet: bool) -> None:
     """Hold theory against finer quadrature; exit with 1 where too little is solved or honest."""
-    console = Console(quiet=quiet)
+    console = make_console(quiet)
     began = time.monotonic()
 
     def report(done: int, total: int) -> None:
@@ -174,12 +177,12 @@ def validate_theory(count: int, seed: int, output: Path, quiet: bool) -> None:
     table = accuracy.check_accuracy(accuracy.random_problems(count, seed), report)
     path = output / accuracy.NAME / f"{accuracy.NAME}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, index=False)
+    table.to_csv(path, index=False, encoding="utf-8")
     for row in table[~table.explained].itertuples():
-        console.print(f"{row.status}  {row.problem}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"{row.status}  {row.problem}")
     result = accuracy.summary(table)
     for name, value in result.items():
-        console.print(f"{name}: {value:.4g}", highlight=False)
+        console.print(f"{name}: {value:.4g}")
     _list_files(console, [path])
     if min(result["explained"], result["honest"], result["honest log loss"]) < 0.99:
         raise typer.Exit(1)
@@ -187,7 +190,7 @@ def validate_theory(count: int, seed: int, output: Path, quiet: bool) -> None:
 
 def _list_files(console: Console, files: list[Path]) -> None:
     for path in files:
-        console.print(f"wrote {path}", soft_wrap=True, highlight=False)
+        console.print(f"wrote {path}")
 
 
 def sweep(
@@ -220,7 +223,7 @@ def _run_sweep(
     declared: Experiment, file: Path, store: Path, executor: Executor, quiet: bool
 ) -> None:
     began = time.perf_counter()
-    console = Console(quiet=quiet)
+    console = make_console(quiet)
     with ProgressReport(console, quiet) as report:
         results = run_experiment(declared, store, executor, report)
     settings = {"file": str(file), "theory": declared.predicted}
@@ -237,12 +240,12 @@ def _run_sweep(
         count = int(results.simulation_converged.notnull().sum())
         console.print(f"fits that missed their tolerance: {missed} of {count}")
     _list_files(console, [store / "results.nc", store / "manifest.json"])
-    console.print(f"draw it: dataselect plot {store}", soft_wrap=True, highlight=False)
+    console.print(f"draw it: dataselect plot {store}")
 
 
 def _print_plan(declared: Experiment, given: int | None) -> None:
     """What the file declares, before anything starts."""
-    console = Console()
+    console = make_console()
     count = len(dict.fromkeys(declared.problems))
     console.print(f"{count} problems; predictions: {count if declared.predicted else 'none'}")
     plans = declared.plans().values()
@@ -264,7 +267,6 @@ def _print_plan(declared: Experiment, given: int | None) -> None:
 
 def plot(store: Path, x: str | None) -> None:
     """Draw a sweep: theory and simulation over its axes, and their gap against p."""
-    matplotlib.use("agg")
     path = store / "results.nc"
     if not path.exists():
         raise StoreError(f"{path} does not exist: run or finish the sweep that writes {store}")
@@ -275,8 +277,9 @@ def plot(store: Path, x: str | None) -> None:
         drawn["gap"] = gap_panel(results)
     if not drawn:
         raise theory.InvalidFieldError("axes", "none", "an axis, or several dimensions, to draw")
-    files = [path for name, figure in drawn.items() for path in save_figure(figure, store / name)]
-    _list_files(Console(), files)
+    for name, figure in drawn.items():
+        _list_files(make_console(), save_figure(figure, store / name))
+        plt.close(figure)
 
 
 @contextmanager
@@ -285,7 +288,6 @@ def long_run(
 ) -> Iterator[tuple[Path, Executor]]:
     """A results directory and an executor; an interrupt is one line."""
     directory.mkdir(parents=True, exist_ok=True)  # fail now, not after the computation
-    matplotlib.use("agg")
     try:
         pool = process_pool(workers or cores()) if scheduler is None else cluster(scheduler)
         with kept_interrupts(), pool as executor:
@@ -307,7 +309,7 @@ def advise(
     file: Path, labels: str, positive: str | None, pool_size: int, fraction: float, output: Path
 ) -> None:
     """Print and draw what to label, predicted from a labelled pilot."""
-    console = Console()
+    console = make_console()
     pool = read_pool(file, labels, positive).without_constant_columns()
     standardised = Standardise().fit(pool.features)(pool.features)
     console.print("predicting every scheme, fraction and ridge: a minute or two")
@@ -317,23 +319,19 @@ def advise(
         ("the hardest", advice.over_uncertainty),
     ):
         console.print(
-            f"gain over {name}: {100 * gain.mean:.2f} ± {100 * gain.standard_error:.2f} points",
-            highlight=False,
+            f"gain over {name}: {100 * gain.mean:.2f} ± {100 * gain.standard_error:.2f} points"
         )
     console.print(
         f"select by {advice.selection}, fit with ridge {advice.ridge:g}: error"
         f" {advice.misclassification:.2%} ± {advice.sampling_error:.2%}",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
     )
     if advice.caution:
-        console.print(f"caution: {advice.caution}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"caution: {advice.caution}")
     output.mkdir(parents=True, exist_ok=True)
-    advice.table.to_csv(output / "advice.csv", index=False)
-    matplotlib.use("agg")
-    files = [output / "advice.csv", *save_figure(advice_plot(advice.table), output / "advice")]
-    _list_files(console, files)
+    advice.table.to_csv(output / "advice.csv", index=False, encoding="utf-8")
+    figure = advice_plot(advice.table)
+    _list_files(console, [output / "advice.csv", *save_figure(figure, output / "advice")])
+    plt.close(figure)
 
 
 def exit_status(error: Exception) -> int | None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 
 from simulate.files import write_whole
 
@@ -67,6 +69,23 @@ def figure_style() -> Iterator[None]:
     """Apply the style sheet within a ``with`` block, leaving the caller's settings alone."""
     with mpl.rc_context(_RC):
         yield
+
+
+def literal(text: str) -> str:
+    """A text that a user wrote, to be drawn as it is: no formula, and a box for what no font has.
+
+    >>> literal("costs in $ or 円")
+    'costs in \\\\$ or □'
+    """
+    font = _characters()
+    shown = "".join(c if c == "\n" or ord(c) in font else "□" for c in text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown  # a legend leaves out "_..."
+
+
+@lru_cache(maxsize=1)
+def _characters() -> frozenset[int]:
+    """Of the font of every figure."""
+    return frozenset(get_font(findfont(_RC["font.family"])).get_charmap())
 
 
 def save_figure(figure: Figure, base: Path) -> list[Path]:

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from figures.panels import (
     CHARACTERS_PER_INCH,
@@ -18,7 +19,14 @@ from figures.panels import (
     data_sets,
     draw_points,
 )
-from figures.style import MARKERS, POWER_STYLES, SERIES_COLOURS, SchemeStyle, figure_style
+from figures.style import (
+    MARKERS,
+    POWER_STYLES,
+    SERIES_COLOURS,
+    SchemeStyle,
+    figure_style,
+    literal,
+)
 from simulate.compare import extrapolate, mean_and_error
 from theory.checks import InvalidFieldError
 
@@ -72,6 +80,7 @@ def plot(results: xr.Dataset, x: str | None = None) -> Figure:
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     width, height = (3.9 * columns + 0.6, 2.7 * rows + 1.1) if panel_name else (6.6, 4.6)
+    notes += _unsolved(results)
     with figure_style():
         figure, grid = plt.subplots(
             rows,
@@ -116,6 +125,18 @@ def _in_order(results: xr.Dataset, x: str) -> tuple[xr.Dataset, list[str]]:
     left_out = [_describe(results, x, k) for k in np.flatnonzero(~finite).tolist()]
     notes = [f"not drawn: {', '.join(left_out)}"] if left_out else []
     return results.isel({x: finite}).sortby(x), notes
+
+
+def _unsolved(results: xr.Dataset) -> list[str]:
+    """How many predictions have no value to draw, in words."""
+    failed = int(results[THEORY].isnull().sum()) if THEORY in results else 0
+    return [f"{failed} of {results[THEORY].size} predictions did not converge"] if failed else []
+
+
+def _lone(y: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a value has no neighbour, so that a line does not show it."""
+    known = np.pad(np.isfinite(y), 1)
+    return np.asarray(known[1:-1] & ~known[:-2] & ~known[2:])
 
 
 def _wrapped(text: str, inches: float) -> str:
@@ -175,7 +196,7 @@ def _sizes(results: xr.Dataset) -> str:
 
 
 def _title(results: xr.Dataset, legend: str) -> str:
-    return f"{results.attrs.get('title', 'Test misclassification')}\n{legend}"
+    return f"{literal(str(results.attrs.get('title', 'Test misclassification')))}\n{legend}"
 
 
 def _numeric(results: xr.Dataset, name: str) -> bool:
@@ -199,13 +220,13 @@ def _describe(results: xr.Dataset, name: str, k: int) -> str:
         if coordinate.dims == (name,):
             value = coordinate.values[k]
             parts.append(f"{key} = {value:g}" if _numeric(results, str(key)) else str(value))
-    return ", ".join(parts)
+    return literal(", ".join(parts))
 
 
 def _axis_label(results: xr.Dataset, name: str) -> str:
     if name not in results.coords:
         return name
-    label = str(results[name].attrs.get("long_name", name))
+    label = literal(str(results[name].attrs.get("long_name", name)))
     symbol = str(results[name].attrs.get("symbol", ""))
     return f"{label} {GREEK.get(symbol, symbol)}".rstrip()
 
@@ -240,8 +261,9 @@ def _draw_panel(axis: Axes, panel: xr.Dataset, x: str, colour: str | None) -> No
         if THEORY in panel:
             y = 100 * panel[THEORY].isel(choice)
             label = None if SIMULATION in panel else name
-            lone = "_" if len(at) == 1 else ""  # a line of one point is not seen
-            axis.plot(at, y, color=style.colour, label=label, marker=lone, markersize=16)
+            lone = _lone(y.values)
+            axis.plot(at, y, color=style.colour, label=label)
+            axis.plot(np.asarray(at)[lone], y[lone], "_", color=style.colour, markersize=16)
         if mean is None or error is None:
             continue
         for d, p in enumerate(panel.dimension.values):

@@ -54,7 +54,7 @@ def read_chapter(reproduction: AnyReproduction, output: Path) -> Chapter:
     """The chapter of a figure whose results are in OUTPUT/NAME."""
     directory = output / reproduction.name
     results = load_results(reproduction, directory)
-    manifest = json.loads((directory / "manifest.json").read_text())
+    manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
     scale = results.attrs["scale"]
     words = manifest.get("descriptions", {})
     return Chapter(

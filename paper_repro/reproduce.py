@@ -72,5 +72,5 @@ def draw(reproduction: AnyReproduction, directory: Path, results: xr.Dataset) ->
             plt.close(picture)
     path = directory / "manifest.json"
     shown = {"pictures": list(pictures), "descriptions": words}
-    write_json(path, {**json.loads(path.read_text()), **shown})
+    write_json(path, {**json.loads(path.read_text(encoding="utf-8")), **shown})
     return files

@@ -24,9 +24,10 @@ def write_results(
     """Write NAME.nc, NAME.csv (the table) and manifest.json; returns their paths."""
     base = directory / name
     write_dataset(base.with_suffix(".nc"), results)
-    write_whole(base.with_suffix(".csv"), lambda path: table.to_csv(path, index=False))
+    csv = base.with_suffix(".csv")
+    write_whole(csv, lambda path: table.to_csv(path, index=False, encoding="utf-8"))
     write_json(directory / "manifest.json", manifest)
-    return [base.with_suffix(".nc"), base.with_suffix(".csv"), directory / "manifest.json"]
+    return [base.with_suffix(".nc"), csv, directory / "manifest.json"]
 
 
 def write_pictures(directory: Path, pictures: Mapping[str, Figure]) -> list[Path]:

@@ -53,7 +53,7 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a manifest, whole."""
     text = json.dumps(content, indent=2) + "\n"
-    write_whole(path, lambda temporary: temporary.write_text(text))
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_dataset(path: Path, dataset: xr.Dataset) -> None:

@@ -87,7 +87,8 @@ def estimate_all(
     executor, store, watcher: as in ``run``. Other arguments as in ``estimate``.
     Returns estimates in the order of ``problems``.
     """
-    plan = Plan(tuple(problems), (dimension,), repeats, seed, test_samples)
+    problems = tuple(problems)
+    plan = Plan(problems, (dimension,), repeats, seed, test_samples)
     values = run(plan, store, executor, watcher)
     return [summarise(p, dimension, v) for p, v in zip(problems, values[0], strict=True)]
 

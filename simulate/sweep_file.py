@@ -4,6 +4,7 @@ A sweep is a problem, the axes that vary it, and the simulation's size; together
 """
 
 import dataclasses
+import difflib
 import importlib
 import sys
 import tomllib
@@ -15,6 +16,7 @@ import xarray as xr
 
 import theory
 from simulate.experiment import Experiment, Size
+from simulate.running.plan import LARGEST_SEED
 from theory.axes import Axes, coordinate, frame, grid, read_axes
 from theory.checks import InvalidFieldError, as_bool, as_count, near_names
 from theory.problem import Problem
@@ -28,6 +30,9 @@ KINDS = {
 """What a table with a ``kind`` may describe, beside the dataclasses of other modules."""
 
 NAMED = {"F1": theory.F1, "F2": theory.F2}
+
+OBJECTS = ("data", "link", "selection", "surrogate", "loss")
+"""Fields that hold a kind."""
 
 
 def read_problem(path: Path, changes: Sequence[str] = ()) -> Problem:
@@ -59,6 +64,9 @@ def read_sweep(path: Path) -> Experiment:
     content, text = _content(path)
     _known(content, ("title", "problem", "axes", "simulation", "theory"), "")
     folder = path.parent.resolve()
+    title = content.get("title", path.stem)
+    if not isinstance(title, str) or "\0" in title:
+        raise InvalidFieldError("title", title, "text")
     problem = _problem(content, folder)
     axes = read_axes(_axes(_table(content, "axes", needed=False), folder))
     problems, coordinates = grid(problem, axes), frame(axes)
@@ -69,13 +77,14 @@ def read_sweep(path: Path) -> Experiment:
         _known(settings, ("dimensions", "data_sets", "seed", "test_samples"), "simulation.")
         dimensions = _dimensions(settings.get("dimensions", []))
         data_sets = as_count("simulation.data_sets", settings.get("data_sets", 20))
-        seed = as_count("simulation.seed", settings.get("seed", 0), least=0)
-        test_samples = settings.get("test_samples")
+        seed = as_count("simulation.seed", settings.get("seed", 0), least=0, most=LARGEST_SEED)
+        if "test_samples" in settings:
+            test_samples = as_count("simulation.test_samples", settings["test_samples"])
         coordinates = _with_dimensions(coordinates, dimensions)
         sizes = [Size(p, data_sets) for p in dimensions for _ in problems]
         problems = problems * len(dimensions)
     return Experiment(
-        title=str(content.get("title", path.stem)),
+        title=title,
         frame=coordinates,
         problems=tuple(problems),
         sizes=tuple(sizes),
@@ -92,7 +101,7 @@ def _content(path: Path) -> tuple[dict[str, Any], str]:
         text = path.read_text(encoding="utf-8-sig")
         return tomllib.loads(text), text
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidFieldError("file", str(path), f"TOML ({error})") from None
+        raise InvalidFieldError("file", str(path), f"TOML in UTF-8 ({error})") from None
 
 
 def _problem(content: Mapping[str, Any], folder: Path) -> Problem:
@@ -157,7 +166,7 @@ def _build(value: Any, path: str, folder: Path) -> Any:
     if isinstance(value, list):
         return tuple(_build(item, path, folder) for item in value)
     if isinstance(value, str):
-        return _named(value)
+        return _named(value, path)
     if not isinstance(value, dict):
         return value
     fields = dict(value)
@@ -172,19 +181,31 @@ def _build(value: Any, path: str, folder: Path) -> Any:
     return kind(**{key: _build(item, f"{path}.{key}", folder) for key, item in fields.items()})
 
 
-def _named(text: str) -> Any:
-    """A link by its name, a kind that needs no fields, or the text itself."""
+def _named(text: str, path: str) -> Any:
+    """A link by its name, a kind that needs no fields, or the text itself where no kind belongs."""
     if text.upper() in NAMED:
         return NAMED[text.upper()]
-    kind = KINDS.get(text.removesuffix("()"))
-    if kind is None:
+    name, _, fields = text.partition("(")
+    if name in KINDS and not _needs_fields(KINDS[name]) and fields in ("", ")"):
+        return KINDS[name]()
+    if name not in KINDS and path.rpartition(".")[2] not in OBJECTS:
         return text
-    if any(
+    known = [*NAMED, *KINDS]
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known
+    raise InvalidFieldError(path, text, "one of " + ", ".join(map(_written, near)))
+
+
+def _needs_fields(kind: type[Any]) -> bool:
+    return any(
         f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         for f in dataclasses.fields(kind)
-    ):
-        raise InvalidFieldError("entry", text, f'a table: {{kind = "{kind.__name__}", ...}}')
-    return kind()
+    )
+
+
+def _written(name: str) -> str:
+    """How a file writes the object of this name."""
+    plain = name in NAMED or not any(f.init for f in dataclasses.fields(KINDS[name]))
+    return f'"{name}"' if plain else f'{{kind = "{name}", ...}}'
 
 
 def _kind(name: Any, path: str, folder: Path) -> type[Any]:

@@ -68,6 +68,7 @@ def test_every_value_counts_and_equal_problems_are_one() -> None:
     )
 
 
+@pytest.mark.fault(number=2)
 def test_a_closure_and_the_state_of_an_ordinary_class_count() -> None:
     assert repr(shifted_loss(1.0)) == repr(shifted_loss(2.0))
     assert of(shifted_loss(1.0)) == of(shifted_loss(1.0)) != of(shifted_loss(2.0))
@@ -89,6 +90,7 @@ class MyLoss(SquaredLoss):
 """
 
 
+@pytest.mark.fault(number=2)
 def test_the_code_of_a_users_kind_counts_with_what_it_uses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +108,7 @@ def test_the_code_of_a_users_kind_counts_with_what_it_uses(
     assert len(set(found)) == 4
 
 
+@pytest.mark.fault(number=2)
 def test_code_that_cannot_be_read_is_refused_at_once(tmp_path: Path) -> None:
     space: dict[str, Any] = {"__name__": "typed_in"}
     exec(MODULE.format(target="1.0", pull="m - TARGET", unused="0"), space)
@@ -113,6 +116,7 @@ def test_code_that_cannot_be_read_is_refused_at_once(tmp_path: Path) -> None:
         run(Plan((power_problem(loss=space["MyLoss"]()),), (20,), 1), tmp_path)
 
 
+@pytest.mark.fault(number=2)
 def test_losses_of_one_factory_are_fitted_apart() -> None:
     problems = [power_problem(loss=shifted_loss(m), ridge=0.1) for m in (1.0, 3.0)]
     together = [e.alpha_0.mean for e in estimate_all(problems, 30, 2, seed=1)]
@@ -122,6 +126,7 @@ def test_losses_of_one_factory_are_fitted_apart() -> None:
     assert together[1] == pytest.approx(3 * together[0], rel=1e-6)
 
 
+@pytest.mark.fault(number=2)
 @pytest.mark.parametrize("make", [shifted_loss, OrdinaryLoss])
 def test_a_users_loss_resumes(tmp_path: Path, make: Callable[[float], Loss]) -> None:
     first = run(Plan((power_problem(loss=make(1.0)),), (20,), 2), tmp_path)
@@ -133,6 +138,7 @@ def test_a_users_loss_resumes(tmp_path: Path, make: Callable[[float], Loss]) -> 
         run(Plan((power_problem(loss=make(2.0)),), (20,), 2), tmp_path)
 
 
+@pytest.mark.fault(number=2)
 def test_a_changed_code_is_named(tmp_path: Path) -> None:
     run(Plan((power_problem(loss=shifted_loss(1.0)),), (20,), 1), tmp_path)
     with pytest.raises(StoreError, match="the code of its problems differs"):

@@ -124,6 +124,7 @@ WRONG: list[tuple[Callable[[], object], str, str]] = [
 ]
 
 
+@pytest.mark.fault(number=4)
 @pytest.mark.parametrize(("build", "named", "allowed"), WRONG)
 def test_wrong_input_is_named(build: Callable[[], object], named: str, allowed: str) -> None:
     with pytest.raises(InvalidFieldError) as caught:
@@ -140,6 +141,7 @@ def test_replace_changes_nested_fields_and_checks_them() -> None:
         power_problem().replace({"selection.fraction": 2.0})
 
 
+@pytest.mark.fault(number=4)
 def test_whole_numbers_stay_exact() -> None:
     """Doubles know no odd numbers beyond 2^53."""
     seeds: list[Any] = [
@@ -158,6 +160,7 @@ def test_whole_numbers_stay_exact() -> None:
     assert Plan((problem(),), (20.0,), Decimal(3)).dimensions == (20,)  # type: ignore[arg-type]
 
 
+@pytest.mark.fault(number=4)
 @pytest.mark.parametrize(
     "value",
     [np.float64(0.25), np.float32(0.25), np.array(0.25), jnp.array(0.25), Decimal("0.25"),

@@ -203,6 +203,7 @@ def test_a_sweep_file_names_kinds_by_module(
             read_sweep(path)
 
 
+@pytest.mark.fault(number=2)
 def test_problems_whose_reprs_are_alike_are_not_mixed_up() -> None:
     """Fits run together where data and loss are equal, not where they print the same."""
     first, second = (OWN.replace({"loss": loss}) for loss in (Quiet(0.1), Quiet(3.0)))

@@ -78,6 +78,7 @@ with process_pool(1) as pool:
 """
 
 
+@pytest.mark.fault(number=19)
 def test_a_program_that_workers_cannot_import_is_told_why(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     file = subprocess.run(
@@ -88,6 +89,7 @@ def test_a_program_that_workers_cannot_import_is_told_why(tmp_path: Path) -> Non
     assert "<stdin> is no file: save the program in one" in read.stderr.splitlines()[-1]
 
 
+@pytest.mark.fault(number=12)
 def test_forked_workers_are_refused() -> None:
     context = multiprocessing.get_context("fork")
     with (
@@ -101,6 +103,7 @@ def threads() -> list[int]:
     return [library["num_threads"] for library in threadpool_info()]
 
 
+@pytest.mark.fault(number=7)
 def test_a_thread_executor_leaves_the_threads_of_linear_algebra_as_they_were() -> None:
     with threadpool_limits(2), ThreadPoolExecutor(2) as executor:
         before = threads()
@@ -115,6 +118,7 @@ def test_a_thread_executor_leaves_the_threads_of_linear_algebra_as_they_were() -
         assert threads() == before
 
 
+@pytest.mark.fault(number=18)
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
 def test_cores_are_those_granted() -> None:
     granted = os.sched_getaffinity(0)
@@ -126,6 +130,7 @@ def test_cores_are_those_granted() -> None:
     assert 1 <= cores() <= len(granted)
 
 
+@pytest.mark.fault(number=11)
 def test_single_precision_is_named_as_the_cause() -> None:
     settings: Any = jax.config
     settings.update("jax_enable_x64", False)
@@ -137,6 +142,7 @@ def test_single_precision_is_named_as_the_cause() -> None:
         settings.update("jax_enable_x64", True)
 
 
+@pytest.mark.fault(number=14)
 def test_neither_home_nor_password_entry_is_needed(tmp_path: Path) -> None:
     code = (
         "import os, pwd\n"
@@ -167,6 +173,7 @@ class GivenProbabilities(FixedFraction):
         return np.full(scores.shape, self.probability)
 
 
+@pytest.mark.fault(number=3)
 @pytest.mark.parametrize(
     ("probability", "message"),
     [
@@ -272,6 +279,7 @@ class Scheduler(Executor):
         return self._pool.submit(answer)
 
 
+@pytest.mark.fault(number=17)
 def test_what_a_cluster_raises_is_one_line() -> None:
     distributed = pytest.importorskip("distributed")
     killed = distributed.scheduler.KilledWorker("task", None, 3)
@@ -282,6 +290,7 @@ def test_what_a_cluster_raises_is_one_line() -> None:
             run(small_plan(), executor=Scheduler(gone))
 
 
+@pytest.mark.fault(number=17)
 def test_a_cluster_without_workers_is_spoken_of_and_waited_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -293,6 +302,7 @@ def test_a_cluster_without_workers_is_spoken_of_and_waited_for(
     assert caplog.messages == ["the cluster has no workers: waiting for some to join it"]
 
 
+@pytest.mark.fault(number=17)
 def test_a_scheduler_that_does_not_answer_is_one_line() -> None:
     distributed = pytest.importorskip("distributed")
     dask = pytest.importorskip("dask")

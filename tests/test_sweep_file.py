@@ -59,7 +59,7 @@ seed = 3
 
 def written(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "sweep.toml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -169,3 +169,61 @@ def test_a_wrong_entry_is_named(tmp_path: Path, old: str, new: str, message: str
     assert old in SMALL
     with pytest.raises(InvalidFieldError, match=message):
         read_sweep(written(tmp_path, SMALL.replace(old, new)))
+
+
+@pytest.mark.fault(number=21)
+def test_a_byte_order_mark_is_no_entry(tmp_path: Path) -> None:
+    marked = read_sweep(written(tmp_path, "\ufeff" + SMALL))
+    assert marked.problems == read_sweep(written(tmp_path, SMALL)).problems
+    (tmp_path / "sweep.toml").write_bytes(SMALL.encode("utf-16"))
+    with pytest.raises(InvalidFieldError, match=r"sweep\.toml' .*TOML in UTF-8"):
+        read_sweep(tmp_path / "sweep.toml")
+
+
+@pytest.mark.fault(number=21)
+def test_names_of_axes_need_no_quotes(tmp_path: Path) -> None:
+    plain = SMALL.replace('"selection.fraction" =', "selection.fraction =")
+    assert read_sweep(written(tmp_path, plain)).frame.identical(
+        read_sweep(written(tmp_path, SMALL)).frame
+    )
+    with pytest.raises(InvalidFieldError, match=r"axes\.selection\.fraction = 0\.5 .*a list"):
+        read_sweep(written(tmp_path, plain.replace("[0.5, 0.8]", "0.5")))
+    nested = SMALL.replace('"selection.fraction" =', "data.link.intercept =").replace(
+        'link = "F1"', 'link = {kind = "LogisticLink"}'
+    )
+    assert "intercept" in str(read_sweep(written(tmp_path, nested)).frame.coords)
+
+
+@pytest.mark.fault(number=21)
+@pytest.mark.parametrize("link", ["F1", "f1", "LogisticLink", "ProbitLink()"])
+@pytest.mark.parametrize("loss", ["HingeLoss", "LogisticLoss()", "SquaredLoss"])
+def test_objects_without_fields_may_be_strings(tmp_path: Path, link: str, loss: str) -> None:
+    text = SMALL.replace('"F1"', f'"{link}"').replace(
+        "samples_per", f'loss = "{loss}"\nsamples_per', 1
+    )
+    problem = read_sweep(written(tmp_path, text)).problems[0]
+    assert type(problem.loss).__name__ == loss.removesuffix("()")
+
+
+@pytest.mark.fault(number=21)
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("ridge = 0.1", 'ridge = "0.1"', r"ridge = '0\.1' .*a finite number"),
+        ("ridge = 0.1", 'ridge = 0.1\nloss = "Hinge"', r"loss = 'Hinge' .*\"HingeLoss\""),
+        ("ridge = 0.1", 'ridge = 0.1\nloss = "hingeloss"', r"'hingeloss' .*\"HingeLoss\""),
+        ('link = "F1"', 'link = "StepLink"', r'link = .*\{kind = "StepLink", \.\.\.\}'),
+        ("ridge = 0.1", 'ridge = 0.1\nloss = "SmoothedHingeLoss(0.5)"', r'\{kind = "SmoothedHinge'),
+        ('link = "F1"', 'link = "f3"', r"link = 'f3' .*\"F1\""),
+        ('link = "F1"', 'link = "logistic"', r"'logistic' .*\"LogisticLink\""),
+        ('title = "a small sweep"', "title = {}", r"title = \{\} .*text"),
+        ('title = "a small sweep"', 'title = "a\\u0000b"', r"title = .*text"),
+        ("seed = 3", "seed = 3\ntest_samples = 0.5", r"simulation\.test_samples = 0\.5"),
+        ("seed = 3", f"seed = {2**128}", r"simulation\.seed = "),
+    ],
+)  # fmt: skip
+def test_strings_for_objects_are_told_how_to_be_written(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    with pytest.raises(InvalidFieldError, match=said):
+        read_sweep(written(tmp_path, SMALL.replace(old, new, 1)))

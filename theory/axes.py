@@ -3,7 +3,9 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from decimal import Decimal
+from itertools import islice, product
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,12 @@ from theory.quantities import QUANTITIES, described
 
 Axes = Mapping[Any, Iterable[Any]]
 """Values by dotted field name, or tuples of values by a tuple of names that vary together."""
+
+LARGEST = 2**53
+"""Whole numbers up to this one are labels as they are; larger ones are doubles, as in problems."""
+
+MOST_POINTS = 1_000_000
+"""Of a sweep: more, or values without an end, are a slip."""
 
 OWN = ("fraction",)
 """A quantity whose axis may carry its name: what is asked for is what is reported."""
@@ -54,12 +62,15 @@ def read_axes(axes: Axes) -> tuple[Axis, ...]:
         if every.count(name) > 1:
             raise InvalidFieldError("axes", name, "varied by one axis only")
     short = _short_names(every)
-    found = []
+    found: list[Axis] = []
     for names, values in zip(fields, axes.values(), strict=True):
         where = f"axes.{', '.join(names)}"
         steps = tuple(_step(where, len(names), value) for value in _sequence(where, values))
         _distinct(where, steps)
         found.append(Axis(names, tuple(short[name] for name in names), steps))
+    points = math.prod(len(axis.steps) for axis in found)
+    if points > MOST_POINTS:
+        raise InvalidFieldError("axes", points, f"at most {MOST_POINTS} points together")
     return tuple(found)
 
 
@@ -91,13 +102,26 @@ def coordinate(dim: str, name: str, values: Sequence[Any]) -> xr.Variable:
     """Numbers as they are (booleans too); anything else by its text."""
     if all(isinstance(v, bool | np.bool_) for v in values):
         labels = np.array([bool(v) for v in values])
-    elif all(isinstance(v, int) and not isinstance(v, bool) for v in values):
+    elif all(type(v) is int and abs(v) <= LARGEST for v in values):
         labels = np.array(values)
-    elif all(isinstance(v, int | float | np.number) and not isinstance(v, bool) for v in values):
+    elif all(isinstance(v, Real | Decimal) and not isinstance(v, bool) for v in values):
         labels = np.array([float(v) for v in values])
     else:
-        labels = np.array([str(v) for v in values])
+        labels = np.array(_texts(values))
     return xr.Variable((dim,), labels, described(name.rpartition(".")[2], axis=True))
+
+
+def _texts(values: Sequence[Any]) -> list[str]:
+    """Their texts; different values of one text, whose repr leaves something out, are numbered."""
+    alike: dict[str, list[Any]] = {}
+    texts = []
+    for value in values:
+        others = alike.setdefault(str(value), [])
+        if value not in others:
+            others.append(value)
+        number = others.index(value) + 1
+        texts.append(f"{value} ({number})" if number > 1 else str(value))
+    return texts
 
 
 def _fields(axis: Any) -> tuple[str, ...]:
@@ -108,16 +132,22 @@ def _fields(axis: Any) -> tuple[str, ...]:
 
 
 def _sequence(where: str, values: Any) -> list[Any]:
-    """The values as a list: any iterable but text and mappings."""
-    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+    """The values as a list: any iterable but text, mappings and sets, which have no order."""
+    unfit = str | bytes | bytearray | Mapping | set | frozenset
+    if isinstance(values, unfit) or not isinstance(values, Iterable):
         raise InvalidFieldError(where, values, "a list of one or more values")
     try:
-        listed = [v.item() if getattr(v, "ndim", None) == 0 else v for v in values]
+        listed = [_item(value) for value in islice(values, MOST_POINTS + 1)]
     except TypeError:  # an array without dimensions
         raise InvalidFieldError(where, values, "a list of one or more values") from None
     if not listed:
         raise InvalidFieldError(where, listed, "a list of one or more values")
     return listed
+
+
+def _item(value: Any) -> Any:
+    """What an array without dimensions, NumPy's, JAX's or another, holds."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
 
 
 def _step(where: str, count: int, value: Any) -> tuple[Any, ...]:
@@ -128,18 +158,24 @@ def _step(where: str, count: int, value: Any) -> tuple[Any, ...]:
         return (value,)
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != count:
         raise InvalidFieldError(where, value, f"{count} values, one for each field")
-    return tuple(value)
+    return tuple(map(_item, value))
 
 
 def _distinct(where: str, steps: tuple[tuple[Any, ...], ...]) -> None:
-    seen: list[Any] = []
+    seen: set[Any] = set()
+    unhashable: list[Any] = []
     for step in steps:
         for value in step:
-            if isinstance(value, float) and math.isnan(value):
+            if isinstance(value, Real) and math.isnan(value):
                 raise InvalidFieldError(where, value, "a number")
-        if step in seen:
+        try:
+            known = step in seen
+            seen.add(step)
+        except TypeError:
+            known = step in unhashable
+            unhashable.append(step)
+        if known:
             raise InvalidFieldError(where, step[0] if len(step) == 1 else step, "given once")
-        seen.append(step)
 
 
 def _short_names(names: list[str]) -> dict[str, str]:

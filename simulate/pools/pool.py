@@ -1,9 +1,11 @@
 """A pool: real features with hidden labels, from arrays or files."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -109,19 +111,32 @@ def read_pool(
     path = Path(path)
     name = path.stem
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
-            for wanted in (features, label):
-                _check_present(path, "array", wanted, arrays.files)
-            return make_pool(arrays[features], arrays[label], positive, name)
+        with _readable(path):
+            arrays = dict(np.load(path, allow_pickle=False))
+        for wanted in (features, label):
+            _check_present(path, "array", wanted, arrays)
+        return make_pool(arrays[features], arrays[label], positive, name)
     if path.suffix == ".csv":
-        table = pd.read_csv(path)
+        with _readable(path):
+            table = pd.read_csv(path, encoding="utf-8-sig")
     elif path.suffix in (".parquet", ".pq"):
         require("pyarrow", "reading Parquet")
-        table = pd.read_parquet(path, engine="pyarrow")
+        with _readable(path):
+            table = pd.read_parquet(path, engine="pyarrow")
     else:
         raise PoolError(f"{path} is no .npz, .csv or .parquet file: convert it, or use make_pool")
     _check_present(path, "column", label, list(table.columns))
     return make_pool(_numbers(table.drop(columns=label)), table[label].to_numpy(), positive, name)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Within, what is wrong with the content of a file is a PoolError that names it."""
+    try:
+        yield
+    except (ValueError, BadZipFile, EOFError, TypeError) as error:
+        why = str(error).partition("\n")[0]
+        raise PoolError(f"{path} cannot be read as {path.suffix} ({why})") from None
 
 
 def as_features(features: Any) -> Features:

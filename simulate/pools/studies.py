@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from simulate.fitting.fit import fit
 from simulate.pools.optional import PoolError
@@ -22,6 +21,7 @@ from simulate.pools.pool import Features, Pool
 from simulate.pools.preparation import Standardise, Step, prepare
 from simulate.pools.rules import AnySelection, as_selection, inclusion_probabilities, vary
 from simulate.pools.splits import SplitSizes, split
+from simulate.running.workers import check_executor
 from simulate.sample import stream
 from theory.checks import (
     InvalidFieldError,
@@ -33,6 +33,7 @@ from theory.checks import (
     set_fields,
 )
 from theory.losses import LogisticLoss, Loss
+from theory.machine import one_thread
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -191,6 +192,7 @@ def _answers(
     if executor is None:
         yield from ((number, run_repeat(pool, plan, number)) for number in range(plan.repeats))
         return
+    check_executor(executor)
     futures = {executor.submit(_run_on_one_core, pool, plan, k): k for k in range(plan.repeats)}
     try:
         for future in as_completed(futures):
@@ -201,7 +203,7 @@ def _answers(
 
 
 def _run_on_one_core(pool: Pool, plan: Study, number: int) -> tuple[Array, Array]:
-    with threadpool_limits(1):
+    with one_thread():
         return run_repeat(pool, plan, number)
 
 

@@ -40,7 +40,10 @@ class ProgressReport:
         self._plans: Sequence[Plan] = ()
         self._agreements: list[RunningAgreement] = []
         self._bar = Progress(
-            TextColumn("simulating"), BarColumn(), TextColumn("{task.description}"), console=console
+            TextColumn("simulating"),
+            BarColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=console,
         )
         self._row: TaskID | None = None
         self._total = 0

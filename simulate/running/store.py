@@ -176,7 +176,7 @@ def _check_manifest(path: Path, described: Mapping[str, Any]) -> None:
     old: dict[str, Any] = {}
     if path.exists():
         try:
-            old = dict(json.loads(path.read_text()))
+            old = dict(json.loads(path.read_text(encoding="utf-8")))
             same_numerics = old.get("numerics") == NUMERICS
             differing = _differing(old, described) if same_numerics else []
         except (ValueError, KeyError, TypeError, AttributeError):
