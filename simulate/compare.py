@@ -12,7 +12,7 @@ from scipy import stats
 from simulate.monte_carlo import Estimate, Mean
 from simulate.running.plan import Plan
 from simulate.task import COLUMNS, Task
-from theory.checks import InvalidFieldError
+from theory.checks import InvalidFieldError, as_instance, as_items
 from theory.prediction import Prediction
 from theory.problem import Problem
 from theory.quantities import MEASURED
@@ -62,7 +62,9 @@ def compare(
     >>> agreement.dimensions, agreement.p_value > 1e-3, abs(agreement.limit_z) < 4
     ((50, 100, 200), True, True)
     """
-    sizes = [estimates] if isinstance(estimates, Estimate) else list(estimates)
+    as_instance("prediction", prediction, Prediction)
+    several = as_items("estimates", [estimates] if isinstance(estimates, Estimate) else estimates)
+    sizes = [as_instance("estimates", e, Estimate) for e in several]
     dimensions = tuple(e.dimension for e in sizes)
     if not sizes or len(set(dimensions)) < len(dimensions):
         raise InvalidFieldError("estimates", dimensions, "one or more, of different dimensions")

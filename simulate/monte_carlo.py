@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from simulate.running.plan import Plan
 from simulate.running.run import Watcher, run
 from simulate.task import COLUMNS, pool_size
-from theory.problem import Problem
+from theory.problem import Problem, as_problems
 from theory.quantities import MEASURED
 
 Array = NDArray[np.float64]
@@ -87,7 +87,7 @@ def estimate_all(
     executor, store, watcher: as in ``run``. Other arguments as in ``estimate``.
     Returns estimates in the order of ``problems``.
     """
-    problems = tuple(problems)
+    problems = tuple(as_problems(problems))
     plan = Plan(problems, (dimension,), repeats, seed, test_samples)
     values = run(plan, store, executor, watcher)
     return [summarise(p, dimension, v) for p, v in zip(problems, values[0], strict=True)]

@@ -3,7 +3,7 @@
 import difflib
 import math
 import sys
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Mapping
 from typing import Any
 
 
@@ -118,16 +118,19 @@ def as_count(field: str, value: Any, least: int = 1, most: int | None = None) ->
     return number
 
 
+def as_items(field: str, values: Any, allowed: str = "a list") -> list[Any]:
+    """Return the values of any iterable in order; text, mappings and sets are none."""
+    if isinstance(values, str | bytes | bytearray | Mapping | set | frozenset):
+        raise InvalidFieldError(field, values, allowed)
+    try:
+        return list(values)
+    except TypeError:  # not iterable; an array without dimensions says so only when asked
+        raise InvalidFieldError(field, values, allowed) from None
+
+
 def as_numbers(field: str, values: Any) -> tuple[float, ...]:
     """Return a sequence of finite numbers as a tuple of floats."""
-    allowed = "a sequence of finite numbers"
-    unordered = isinstance(values, str | bytes | bytearray | Mapping | Set)
-    try:
-        items = () if unordered else tuple(values)
-    except TypeError:  # no sequence; an array without dimensions says so only when asked
-        unordered = True
-    if unordered:
-        raise InvalidFieldError(field, values, allowed)
+    items = as_items(field, values, "a sequence of finite numbers")
     return tuple(as_number(f"{field}[{i}]", value) for i, value in enumerate(items))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from theory.checks import InvalidFieldError, as_number, as_positive
+from theory.checks import InvalidFieldError, as_items, as_number, as_positive
 from theory.optimal.adjoint import point_at
 from theory.optimal.gradient import gradient_at, number_of
 from theory.optimal.outcomes import OBJECTIVES, as_objective
@@ -127,7 +127,7 @@ def tune_all(
     """
     objective = as_objective(objective)
     problems = as_problems(problems)
-    axes = _axes(over, bounds or {})
+    axes = _axes(over, {} if bounds is None else bounds)
     for problem in problems:
         for axis in axes:
             number_of(problem, axis.name)
@@ -148,9 +148,13 @@ def tune_all(
 
 
 def _axes(over: Sequence[str], bounds: Bounds) -> list[Axis]:
-    names = [over] if isinstance(over, str) else list(over)
-    if not names or len(set(names)) < len(names):
-        raise InvalidFieldError("over", over, "one or more distinct names of fields")
+    allowed = "one or more distinct names of fields"
+    names = [over] if isinstance(over, str) else as_items("over", over, allowed)
+    text = all(isinstance(name, str) for name in names)
+    if not names or not text or len(set(names)) < len(names):
+        raise InvalidFieldError("over", names, allowed)
+    if not isinstance(bounds, Mapping):
+        raise InvalidFieldError("bounds", bounds, "pairs (low, high) by name")
     for name in bounds:
         if name not in names:
             raise InvalidFieldError("bounds", name, "a name that over holds too")
@@ -159,7 +163,10 @@ def _axes(over: Sequence[str], bounds: Bounds) -> list[Axis]:
         dotted = SHORT.get(name, name)
         if name not in bounds and dotted not in RANGES:
             raise InvalidFieldError("bounds", dict(bounds), f"given for {name}")
-        low, high = bounds.get(name, RANGES.get(dotted, (0.0, 1.0)))
+        pair = as_items(f"bounds[{name!r}]", bounds.get(name, RANGES.get(dotted, (0.0, 1.0))))
+        if len(pair) != 2:
+            raise InvalidFieldError(f"bounds[{name!r}]", pair, "a pair (low, high)")
+        low, high = pair
         check = as_positive if dotted == "ridge" else as_number
         low, high = check(f"bounds[{name!r}][0]", low), check(f"bounds[{name!r}][1]", high)
         if high <= low:

@@ -29,6 +29,7 @@ from theory.checks import (
     as_count,
     as_fraction,
     as_instance,
+    as_items,
     as_non_negative,
     set_fields,
 )
@@ -94,12 +95,13 @@ class Study:
 
     def __post_init__(self) -> None:
         as_instance("sizes", self.sizes, SplitSizes)
-        for name, given in (("schemes", self.schemes), ("surrogates", self.surrogates)):
-            if not isinstance(given, Mapping) or not given:
-                raise InvalidFieldError(name, given, "one or more, by label")
-        fractions = tuple(as_fraction("fractions", value) for value in self.fractions)
+        for name, table in (("schemes", self.schemes), ("surrogates", self.surrogates)):
+            if not isinstance(table, Mapping) or not table:
+                raise InvalidFieldError(name, table, "one or more, by label")
+        given = as_items("fractions", self.fractions)
+        fractions = tuple(as_fraction("fractions", value) for value in given)
         if not fractions or len(set(fractions)) < len(fractions):
-            raise InvalidFieldError("fractions", self.fractions, "one or more distinct numbers")
+            raise InvalidFieldError("fractions", fractions, "one or more distinct numbers")
         schemes = {str(label): as_selection(rule) for label, rule in self.schemes.items()}
         for rule in schemes.values():
             vary(rule, fraction=fractions[0])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from simulate.running.identity import identity
 from simulate.task import COLUMNS, Task, pool_law, pool_size
-from theory.checks import InvalidFieldError, as_count, set_fields
+from theory.checks import InvalidFieldError, as_count, as_items, set_fields
 from theory.problem import Problem, as_problems
 from theory.quantities import described
 
@@ -54,10 +54,11 @@ class Plan:
     test_samples: int | None = None
 
     def __post_init__(self) -> None:
-        problems, dimensions = tuple(as_problems(self.problems)), tuple(self.dimensions)
+        problems = tuple(as_problems(self.problems))
+        given = as_items("dimensions", self.dimensions, "one or more distinct numbers")
         if not problems:
             raise InvalidFieldError("problems", problems, "one or more problems")
-        dimensions = tuple(as_count("dimension", p, least=2) for p in dimensions)
+        dimensions = tuple(as_count("dimension", p, least=2) for p in given)
         if not dimensions or len(set(dimensions)) < len(dimensions):
             raise InvalidFieldError("dimensions", dimensions, "one or more distinct numbers")
         test_samples = self.test_samples

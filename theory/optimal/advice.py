@@ -12,7 +12,7 @@ from theory.optimal.outcomes import as_objective
 from theory.optimal.robust import robust_selection
 from theory.optimal.selection import optimal_selection, paper_schemes
 from theory.prediction import predict_all
-from theory.problem import Problem
+from theory.problem import Problem, as_problem, as_problems
 from theory.selection import PowerSelection, RandomSelection, TopSelection
 from theory.tuning import tune_all
 
@@ -62,7 +62,7 @@ def recommend(
     (0.043, 0.089)
     """
     objective = as_objective(objective)
-    problems = (problem, *alternatives)
+    problems = (as_problem(problem), *as_problems(alternatives))
     if len(problems) == 1:
         best = optimal_selection(problem, objective)
         selection, text = best.selection, best.words

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from theory.checks import InvalidFieldError, near_names
+from theory.checks import InvalidFieldError, as_items, near_names
 from theory.kinds import Training
 from theory.optimal.adjoint import (
     Point,
@@ -61,7 +61,7 @@ def gradient(problem: Problem, names: Sequence[str]) -> xr.Dataset:
     [0.017, -0.169]
     """
     as_problem(problem)
-    names = list(names)
+    names = as_items("names", names, "a list of names of fields")
     for name in names:
         number_of(problem, name)
     values = gradient_at(solved_point(problem), names)

@@ -13,7 +13,7 @@ from theory.optimal.search import Target
 from theory.optimal.selection import search, selection_of, words
 from theory.optimal.state import Model, same_law
 from theory.prediction import ConvergenceError, Prediction, predict_all
-from theory.problem import Problem
+from theory.problem import Problem, as_problems
 from theory.score import fitted_rule
 from theory.solver import Status
 
@@ -60,7 +60,7 @@ def robust_selection(
     True
     """
     objective = as_objective(objective)
-    problems = tuple(problems)
+    problems = tuple(as_problems(problems))
     if not problems:
         raise InvalidFieldError("problems", problems, "one or more problems")
     models = [Model(problem, objective) for problem in problems]

@@ -26,7 +26,7 @@ from theory.optimal.search import (
 )
 from theory.optimal.state import Model
 from theory.prediction import ConvergenceError, Prediction, predict_all
-from theory.problem import Problem
+from theory.problem import Problem, as_problem
 from theory.score import ScoreLaw, fitted_rule
 from theory.selection import PowerSelection, RandomSelection, TabulatedSelection, TopSelection
 from theory.solver import Status
@@ -125,7 +125,7 @@ def optimal_selection(
     """
     objective = as_objective(objective)
     at_most = as_bool("at_most", at_most)
-    model = Model(problem, objective)
+    model = Model(as_problem(problem), objective)
     fraction = fitted_rule(problem.data, model.score, problem.selection).expected(model.law)
     target = Target(min(fraction, 1.0), at_most)
     found = search([model], target)
