@@ -44,8 +44,8 @@ from simulate.pools import FittedSurrogate, SplitSizes, Study, SubsetSelector, m
 from simulate.pools.advice import advise
 from simulate.sweep_file import read_problem, read_sweep
 
-LIMIT = 30.0
-"""Seconds after which an input hangs; most take milliseconds."""
+CPU_LIMIT, LIMIT = 30.0, 300.0
+"""Seconds of the processor, and of the clock, after which an input hangs; most take less than 1."""
 
 Make = Callable[[], Any]
 
@@ -117,19 +117,22 @@ class WrongError(Exception):
 
 
 @contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """Raise HangError within after so many seconds."""
+def limited() -> Iterator[None]:
+    """Raise HangError within after the limits."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise HangError
 
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = {number: signal.signal(number, end) for number in (signal.SIGALRM, signal.SIGPROF)}
+    signal.setitimer(signal.ITIMER_REAL, LIMIT)
+    signal.setitimer(signal.ITIMER_PROF, CPU_LIMIT)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def choose(generator: np.random.Generator, options: Any) -> Any:
@@ -179,7 +182,7 @@ def try_toml(generator: np.random.Generator, folder: Path) -> None:
     for name in ("ridge", "samples_per_dimension"):
         given = content["problem"][name]
         varied = any(re.fullmatch(rf"(.*\.)?{name}", c) for c in map(str, declared.frame.coords))
-        if not varied and any(getattr(p, name) != given for p in declared.problems):
+        if not varied and any(getattr(p, name) != float(given) for p in declared.problems):
             raise WrongError(f"{name} = {given} was changed")
     size = content["problem"]["samples_per_dimension"]
     small = all(s is None or (s.dimension <= 20 and s.repeats <= 2) for s in declared.sizes)
@@ -428,7 +431,7 @@ def try_input(seed: int, number: int) -> str | None:
     ):
         warnings.simplefilter("error")
         try:
-            with limited(LIMIT):
+            with limited():
                 attempt(generator, Path(folder))
         except HangError:
             return f"{name}: hangs"

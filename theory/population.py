@@ -311,7 +311,7 @@ def _as_features(features: ArrayLike) -> Array:
     allowed = "an array of finite numbers of shape [n >= 2, p >= 1]"
     try:
         x = np.asarray(features, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidFieldError("features", type(features).__name__, allowed) from None
     if x.ndim != 2 or x.shape[0] < 2 or x.shape[1] < 1:
         raise InvalidFieldError("features.shape", x.shape, allowed)
@@ -332,7 +332,7 @@ def _as_labels(labels: ArrayLike, size: int) -> Array:
 def _as_vector(name: str, values: ArrayLike, size: int, allowed: str) -> Array:
     try:
         vector = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidFieldError(name, type(values).__name__, allowed) from None
     if vector.shape != (size,):
         raise InvalidFieldError(f"{name}.shape", vector.shape, allowed)

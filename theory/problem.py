@@ -1,13 +1,14 @@
 """The one description of a problem, read by the theory and by the simulation."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from theory.checks import (
     InvalidFieldError,
     as_bool,
+    as_items,
     as_non_negative,
     as_positive,
     near_names,
@@ -70,6 +71,8 @@ class Problem:
 
     def replace(self, changes: Mapping[str, Any]) -> "Problem":
         """A copy with fields changed by dotted name, such as "ridge" or "selection.alpha"."""
+        if not isinstance(changes, Mapping):
+            raise InvalidFieldError("changes", changes, "values by dotted name")
         changed: Problem = _replace(self, changes)
         return changed
 
@@ -83,9 +86,8 @@ def as_problem(value: Any, name: str = "problem") -> Problem:
 
 def as_problems(values: Any) -> list[Problem]:
     """Return several Problems as a list. Raises ValueError for anything else."""
-    if isinstance(values, Problem) or not isinstance(values, Iterable):
-        raise InvalidFieldError("problems", values, "a list of Problems")
-    return [as_problem(value, f"problems[{k}]") for k, value in enumerate(values)]
+    several = as_items("problems", values, "a list of Problems")
+    return [as_problem(value, f"problems[{k}]") for k, value in enumerate(several)]
 
 
 def _replace(instance: Any, changes: Mapping[str, Any], path: str = "") -> Any:
@@ -95,10 +97,10 @@ def _replace(instance: Any, changes: Mapping[str, Any], path: str = "") -> Any:
     own: dict[str, Any] = {}
     nested: dict[str, dict[str, Any]] = {}
     for dotted, value in changes.items():
-        name, _, rest = dotted.partition(".")
+        name, _, rest = str(dotted).partition(".")
         if name not in names:
             allowed = near_names(name, names, path) if names else "a field's name"
-            raise InvalidFieldError("field", path + dotted, allowed)
+            raise InvalidFieldError("field", f"{path}{dotted}", allowed)
         if rest:
             nested.setdefault(name, {})[rest] = value
         else:

@@ -18,7 +18,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from simulate.fitting.fit import fit
-from theory.checks import InvalidFieldError, as_count, as_fraction, as_non_negative, as_numbers
+from theory.checks import (
+    InvalidFieldError,
+    as_count,
+    as_fraction,
+    as_items,
+    as_non_negative,
+    as_numbers,
+)
 from theory.kinds import Selection
 from theory.losses import LogisticLoss
 from theory.population import Population, PopulationPrediction
@@ -101,8 +108,11 @@ def advise(
     """
     pool_size = as_count("pool_size", pool_size)
     most = _fraction(pool_size, budget, fraction)
-    shares = [as_fraction("budget_shares", share) for share in budget_shares]
-    penalties = [as_non_negative("ridges", ridge) for ridge in ridges]
+    shares = [
+        as_fraction("budget_shares", share) for share in as_items("budget_shares", budget_shares)
+    ]
+    penalties = [as_non_negative("ridges", ridge) for ridge in as_items("ridges", ridges)]
+    alphas = as_numbers("alphas", alphas)
     for name, axis in (("budget_shares", shares), ("ridges", penalties)):
         if not axis:
             raise InvalidFieldError(name, axis, "not empty")

@@ -111,8 +111,8 @@ def read_pool(
     path = Path(path)
     name = path.stem
     if path.suffix == ".npz":
-        with _readable(path):
-            arrays = dict(np.load(path, allow_pickle=False))
+        with path.open("rb") as file, _readable(path):
+            arrays = dict(np.load(file, allow_pickle=False))
         for wanted in (features, label):
             _check_present(path, "array", wanted, arrays)
         return make_pool(arrays[features], arrays[label], positive, name)
@@ -148,7 +148,7 @@ def as_features(features: Any) -> Features:
         single = False
         try:
             array = array.astype(np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise PoolError("features are not numbers: encode text and categories first") from None
     if array.ndim != 2 or 0 in array.shape:
         raise PoolError(f"features have shape {array.shape}: give a matrix, a row for every sample")
