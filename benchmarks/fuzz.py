@@ -190,9 +190,9 @@ def try_toml(generator: np.random.Generator, folder: Path) -> None:
         declared.plans()
         return
     results = run_experiment(declared)
-    for name, coordinate in declared.frame.coords.items():
-        if not results[name].identical(coordinate):
-            raise WrongError(f"axis {name} was changed")
+    for axis, coordinate in declared.frame.coords.items():
+        if not results[axis].identical(coordinate):
+            raise WrongError(f"axis {axis} was changed")
     write_dataset(folder / "fuzz.nc", results)
     again = read_dataset(folder / "fuzz.nc")
     if [d for d in again.dims if d not in ("dimension", "data_set")]:
@@ -449,7 +449,8 @@ def try_input(seed: int, number: int) -> str | None:
 @contextmanager
 def in_this_process() -> Iterator[None]:
     """Within, commands run their tasks here, and pictures go to memory."""
-    argv, backend, pool = sys.argv, os.environ.get("MPLBACKEND"), commands.process_pool
+    argv, backend = sys.argv, os.environ.get("MPLBACKEND")
+    pool = getattr(commands, "process_pool")  # noqa: B009
     setattr(commands, "process_pool", lambda _: nullcontext())  # noqa: B010
     try:
         with mpl.rc_context({"backend": "agg"}):

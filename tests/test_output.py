@@ -21,12 +21,13 @@ from figures import gap_panel, plot
 from figures.style import literal
 from paper_repro.claims import Claim
 from paper_repro.reproduce import reproduce
+from paper_repro.reproduction import Reproduction
+from paper_repro.reproductions.top_k import FIGURE as TOP_K
 from simulate import Plan
 from simulate.files import read_dataset
 from simulate.running.progress import ProgressReport
 from tests.problems import power_problem
-from tests.test_claims import TOP_K, top_k_only  # noqa: F401
-from tests.test_reproduction import Reproduction
+from tests.test_claims import top_k_only  # noqa: F401
 
 POINT = str(Path(__file__).parent.parent / "examples" / "subsampling.toml")
 SWEEP = """

@@ -133,8 +133,8 @@ def _fields(axis: Any) -> tuple[str, ...]:
 
 def _sequence(where: str, values: Any) -> list[Any]:
     """The values as a list: any iterable but text, mappings and sets, which have no order."""
-    unfit = str | bytes | bytearray | Mapping | set | frozenset
-    if isinstance(values, unfit) or not isinstance(values, Iterable):
+    unordered = isinstance(values, str | bytes | bytearray | Mapping | set | frozenset)
+    if unordered or not isinstance(values, Iterable):
         raise InvalidFieldError(where, values, "a list of one or more values")
     try:
         listed = [_item(value) for value in islice(values, MOST_POINTS + 1)]
