@@ -56,7 +56,7 @@ def test_advice_agrees_with_the_exact_theory() -> None:
     assert advice.over_uncertainty.mean == 0  # the hardest samples are the best here
     assert advice.caution == ""
     best = advice.table.iloc[0]
-    assert best.misclassification == advice.misclassification
+    assert best.misclassification > advice.misclassification  # without halving
     assert (advice.table.status == "CONVERGED").all()
 
 

@@ -43,11 +43,11 @@ Rows = NDArray[np.intp]
 TOLERANCE = 1e-6
 """Largest allowed residual, see ``Found``."""
 
-ROUGH = 1e-4
+ROUGH = 1e-5
 """Down to this residual sums over points are taken in single precision, in half the time."""
 
 MOST_STEPS = 100
-MEMORY = 5
+MEMORY = 8
 """Steps that are mixed."""
 
 GROWTH = 2.0
