@@ -89,7 +89,7 @@ class PopulationPrediction:
         if self.points_per_dimension >= LEAST_POINTS_PER_DIMENSION:
             return ""
         return (
-            f"{self.points_per_dimension:.1f} labelled points per feature have a part in the fit, too"
+            f"{self.points_per_dimension:.1f} labelled points per feature take part in the fit, too"
             f" few: below {LEAST_POINTS_PER_DIMENSION:.0f} the error comes out too large, by one or"
             " more points; label more, or keep fewer features (principal components)"
         )
