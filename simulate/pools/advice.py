@@ -9,7 +9,7 @@ goes astray where few points carry the fit, as with the hardest 15%, and its bia
 to all settings otherwise. The error of the best one is then predicted with it.
 
 The best of many predictions looks better than it is. So a gain is judged on points that had no say
-in the choice: the best setting by either half of the pilot is compared on the other half.
+in the choice: the best setting by nine tenths of the pilot is compared on the last, ten times.
 """
 
 import itertools
@@ -35,6 +35,9 @@ Progress = Callable[[int, int], None]
 """Is told how many settings are predicted, and how many there are."""
 
 RIDGES = (0.1, 0.03, 0.01, 0.003, 0.001)
+GAIN_PARTS = 10
+"""Parts of the pilot on which a gain is judged, each after a choice by all others."""
+
 ALPHAS = (-1.0, -0.5, 0.5, 1.0, 2.0)
 
 
@@ -214,7 +217,7 @@ def _is_uncertainty(selection: Selection) -> bool:
 def _gain(
     settings: list[Setting], errors: Array, is_baseline: Callable[[Selection], bool], labels: Array
 ) -> Gain:
-    """Of the best setting over the best baseline, chosen on one half of the points, on the other.
+    """Of the best setting over the best baseline, on points that had no say in either choice.
 
     errors: what every point contributes, shape [settings, n].
     """
@@ -222,10 +225,10 @@ def _gain(
     if not baseline.size:
         return Gain(float("nan"), float("nan"))
     order = np.argsort(labels, kind="stable")
-    halves = order[::2], order[1::2]
     gains = np.empty(errors.shape[1])
-    for choosing, judging in (halves, halves[::-1]):
-        means = errors[:, choosing].mean(axis=1)
+    for part in range(GAIN_PARTS):
+        judging = order[part::GAIN_PARTS]
+        means = np.delete(errors, judging, axis=1).mean(axis=1)
         rival = baseline[means[baseline].argmin()]
         gains[judging] = errors[rival, judging] - errors[means.argmin(), judging]
     return Gain(float(gains.mean()), float(gains.std() / len(gains) ** 0.5))
