@@ -4,7 +4,7 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from contextlib import contextmanager
 from pathlib import Path
@@ -167,14 +167,8 @@ def validate(
 def validate_theory(count: int, seed: int, output: Path, quiet: bool) -> None:
     """Hold theory against finer quadrature; exit with 1 where too little is solved or honest."""
     console = make_console(quiet)
-    began = time.monotonic()
-
-    def report(done: int, total: int) -> None:
-        if done * 10 // total > (done - 1) * 10 // total:
-            left = (time.monotonic() - began) / done * (total - done)
-            console.print(f"{done} of {total} problems, {duration(left)} left")
-
-    table = accuracy.check_accuracy(accuracy.random_problems(count, seed), report)
+    problems = accuracy.random_problems(count, seed)
+    table = accuracy.check_accuracy(problems, _reporter(console, "problems"))
     path = output / accuracy.NAME / f"{accuracy.NAME}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, index=False, encoding="utf-8")
@@ -186,6 +180,18 @@ def validate_theory(count: int, seed: int, output: Path, quiet: bool) -> None:
     _list_files(console, [path])
     if min(result["explained"], result["honest"], result["honest log loss"]) < 0.99:
         raise typer.Exit(1)
+
+
+def _reporter(console: Console, what: str) -> Callable[[int, int], None]:
+    """A line, with the time left, at every tenth of a long work."""
+    began = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        if done * 10 // total > (done - 1) * 10 // total:
+            left = (time.monotonic() - began) / done * (total - done)
+            console.print(f"{done} of {total} {what}, {duration(left)} left")
+
+    return report
 
 
 def _list_files(console: Console, files: list[Path]) -> None:
@@ -312,8 +318,13 @@ def advise(
     console = make_console()
     pool = read_pool(file, labels, positive).without_constant_columns()
     standardised = Standardise().fit(pool.features)(pool.features)
-    console.print("predicting every scheme, fraction and ridge: a minute or two")
-    advice = advise_pilot(standardised, pool.labels, pool_size, fraction=fraction)
+    advice = advise_pilot(
+        standardised,
+        pool.labels,
+        pool_size,
+        fraction=fraction,
+        progress=_reporter(console, "predictions"),
+    )
     for name, gain in (
         ("random", advice.over_random),
         ("the hardest", advice.over_uncertainty),

@@ -26,10 +26,10 @@ def advice_plot(table: pd.DataFrame) -> Figure:
             errors, places, xerr=100 * best.sampling_error, fmt="o", color="#0072B2", capsize=2
         )
         names = [
-            f"{scheme}, {fraction:.0%} of the pool, ridge {ridge:g}"
-            for scheme, fraction, ridge in zip(best.scheme, best.fraction, best.ridge, strict=True)
+            f"{scheme}, ridge {ridge:g}"
+            for scheme, ridge in zip(best.scheme, best.ridge, strict=True)
         ]
         axis.set_yticks(places, names)
-        axis.set_xlabel("predicted test misclassification (%), ± its sampling error")
+        axis.set_xlabel("predicted error (%), ± sampling error")
         axis.set_title("What to label next, best on top")
     return figure

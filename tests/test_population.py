@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.integrate import quad
-from scipy.special import expit, ndtri
+from scipy.special import expit, ndtr, ndtri
 
 from simulate.fitting.fit import fit
 from tests.problems import NOISY_STEP, labelled_sample
@@ -55,8 +55,7 @@ def test_isotropic_features_give_the_limit(selection: Selection, delta: int, rid
         x, y = labelled_sample(n, p, seed=n)
         probability = selection.inclusion_probabilities(5 * x[:, 0])
         weights = 1 / probability if selection.reweight else None
-        found = predict_population(x, y, probability, delta * p, ridge, weights)
-        assert found.halved
+        found = predict_population(x, y, probability, delta * p, ridge, weights, halving=True)
         error, log_loss = found.misclassification_sampling_error, found.log_loss_sampling_error
         assert abs(found.misclassification - exact.misclassification) < 3 * error
         assert abs(found.log_loss - exact.log_loss) < 3 * log_loss
@@ -104,6 +103,22 @@ def test_halving_removes_the_bias() -> None:
     error = np.std(found, axis=0)[1] / 24**0.5
     assert plain > 0.01
     assert abs(halved) < 3 * error < 0.01
+
+
+def test_points_are_counted_by_their_part_in_the_fit() -> None:
+    x, y = labelled_sample(400, 5, seed=1)
+    population, half = Population(x, y), (np.arange(400) < 200) / 1.0
+    ramp = (np.arange(400) + 1) / 400
+    for probability, weights, expected in [
+        (np.full(400, 0.2), None, 80.0),
+        (half, None, 40.0),
+        (ramp, 1 / ramp, 80.0),
+        (ramp, None, 60.0),  # (1/2)^2 / (1/3) of all
+        (half * (np.arange(400) < 70), None, 14.0),
+    ]:
+        found = population.predict(probability, 100, 0.1, weights)
+        assert found.points_per_dimension == pytest.approx(expected, rel=0.01)
+        assert found.halved == (expected >= 15) == (not found.caution)
 
 
 # Against pools drawn from a population that is not Gaussian.
@@ -300,6 +315,25 @@ def test_wrong_input_is_refused_by_name() -> None:
     other = Population(x[:, :2], y).predict(one, 10, 0.1)
     with pytest.raises(InvalidFieldError, match="start"):
         population.predict(one, 10, 0.1, start=other)
+
+
+def test_nearly_separable_data() -> None:
+    """Two classes seven deviations apart: fits hardly err down to a ridge of 1e-6, none without."""
+    generator = np.random.default_rng(0)
+    y = generator.choice([-1.0, 1.0], 800)
+    x = generator.standard_normal((800, 8))
+    x[:, 0] += 3.5 * y
+    population = Population(x, y)
+    for ridge in (1e-2, 1e-4, 1e-6):
+        for size in (100, 1000):
+            found = population.predict(np.ones(800), size, ridge)
+            assert found.status is Status.CONVERGED
+            error = found.misclassification_sampling_error
+            assert error < 1.5e-3
+            assert abs(found.misclassification - ndtr(-3.5)) < 1e-3 + 3 * error
+    without = population.predict(np.ones(800), 1000, 0.0)
+    assert without.status is Status.NOT_CONVERGED
+    assert np.isnan(without.misclassification)
 
 
 def test_what_cannot_be_solved_has_a_status() -> None:

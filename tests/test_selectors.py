@@ -152,6 +152,26 @@ def test_score_of_several_classes_is_the_lead_of_the_first() -> None:
     np.testing.assert_allclose(selector.select(x[100:]).scores, lead)
 
 
+@pytest.mark.parametrize("name", ["influence", "mMSE", "mVc"])
+def test_rules_for_two_classes_refuse_more(name: str) -> None:
+    x, _ = draw(90)
+    y = np.digitize(x[:, 0], [-0.5, 0.5])
+    model: Any
+    for model in (SubsetSelector(selection=name), SelectedSubsetClassifier(selection=name)):
+        with pytest.raises(PoolError, match="needs two classes and there are 3: take Leverage"):
+            model.fit(x, y)
+        model.fit(x, y > 0)
+
+
+def test_leverage_takes_any_number_of_classes() -> None:
+    x, _ = draw(200)
+    y = np.digitize(x[:, 0], [-0.5, 0.5])
+    chosen = SubsetSelector(selection="leverage").fit(x[:100], y[:100]).select(x[100:], n=20)
+    design = np.column_stack([x[100:], np.ones(100)])
+    leverage = np.diag(design @ np.linalg.pinv(design))  # sums to 5
+    np.testing.assert_allclose(chosen.inclusion_probabilities, 20 * leverage / 5)
+
+
 def test_whole_vector_rules_select_too() -> None:
     x, y = draw(300)
     selector = SubsetSelector(selection="influence").fit(x[:100], y[:100])

@@ -39,7 +39,11 @@ from theory.solver import Status
 Array = NDArray[np.float64]
 
 LEAST_POINTS_PER_DIMENSION = 15.0
-"""With fewer labelled points per feature, halves of them are too few to be of help."""
+"""With fewer effective points per feature, halves of them are too few to be of help."""
+
+
+RIDGE_FACTORS = (1e5, 1e4, 1e3, 1e2, 10.0, 1.0)
+"""Where a prediction fails, it is reached from these multiples of its ridge."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +55,9 @@ class PopulationPrediction:
         number of labelled points, which predictions from the same points have in common.
     coefficients: mean over pools, shape [p]; intercept: the same (0 without one).
     fraction: expected fraction of the pool that is selected. pool_size: N. ridge: lambda.
-    points_per_dimension: n/p. halved: whether the bias of finite n was removed.
+    points_per_dimension: effective number of labelled points per feature, (sum w)^2 / sum w^2 / p
+        with w = pi_i S_i, their part in the fit: n/p where all have the same.
+    halved: whether the bias of finite n was removed.
     residual: of the equations, relative; at most 1e-6 where solved. steps: how many were taken.
     status: how the solve ended. Where it is not CONVERGED the results are NaN.
     point_errors, point_log_losses: what every labelled point contributes, shape [n]: its own test,
@@ -83,9 +89,9 @@ class PopulationPrediction:
         if self.points_per_dimension >= LEAST_POINTS_PER_DIMENSION:
             return ""
         return (
-            f"{self.points_per_dimension:.1f} labelled points per feature are too few: below"
-            f" {LEAST_POINTS_PER_DIMENSION:.0f} the error comes out too large, by one or more"
-            " points; label more, or keep fewer features (principal components)"
+            f"{self.points_per_dimension:.1f} labelled points per feature take part in the fit, too"
+            f" few: below {LEAST_POINTS_PER_DIMENSION:.0f} the error comes out too large, by one or"
+            " more points; label more, or keep fewer features (principal components)"
         )
 
 
@@ -108,10 +114,11 @@ def predict_population(
     ridge: lambda >= 0, relative to the loss averaged over all N (scikit-learn's C is 1/(lambda N)).
     weights: S_i > 0 of a point when selected, shape [n]; 1 by default, 1/pi_i is unbiased.
     loss: logistic by default. fit_intercept: whether an intercept, not penalised, is fitted.
-    halving: whether to remove the bias of finite n; by default, where n/p >= 15. It takes twice the
-        time and raises the sampling error by a tenth or so.
+    halving: whether to remove the bias of finite n; by default, where the effective number of
+        points per feature is 15 or more. It takes twice the time and raises the sampling error by a
+        tenth or so; with fewer points, such as few of the hardest, errors come out much too small.
     Raises InvalidFieldError, a ValueError, on other values; a point that cannot be solved comes
-    back with a status and NaN. Below n/p = 15 the prediction carries a ``caution``.
+    back with a status and NaN. Below 15 points per feature it carries a ``caution``.
     Source: see `theory.population_equations`.
 
     >>> generator = np.random.default_rng(0)
@@ -166,16 +173,13 @@ class Population:
     ) -> PopulationPrediction:
         """As `predict_population`; start: the prediction of a near setting, to begin from."""
         setting = self._setting(inclusion_probabilities, pool_size, ridge, weights)
-        per_dimension = self.size / self.dimension
-        halve = per_dimension >= LEAST_POINTS_PER_DIMENSION if halving is None else halving
-        halve = as_bool("halving", halve)
+        enough = self._points_per_dimension(setting) >= LEAST_POINTS_PER_DIMENSION
+        halve = as_bool("halving", enough if halving is None else halving)
         status = self._selection_status(setting)
         if status is not Status.CONVERGED:
             return self._prediction(setting, status, _nothing(self.size), halve)
         near = None if start is None else self._start(start, setting.pool_size)
-        outcome = _outcome(self._points, setting, near)
-        if near is not None and not outcome.residual <= TOLERANCE:
-            outcome = _outcome(self._points, setting, None)
+        outcome = _reached(self._points, setting, near)
         if halve and outcome.residual <= TOLERANCE:
             outcome = self._halved(setting, outcome)
         if not outcome.residual <= TOLERANCE:
@@ -205,6 +209,11 @@ class Population:
         penalty[self.dimension :] = 0.0
         return Setting(probability, weight, as_count("pool_size", pool_size), penalty)
 
+    def _points_per_dimension(self, setting: Setting) -> float:
+        part = setting.probability * setting.weight
+        total = float(part.sum())
+        return total**2 / float(part @ part) / self.dimension if total else 0.0
+
     def _selection_status(self, setting: Setting) -> Status:
         """Whether the selection can be learned from."""
         kept = setting.probability > 0
@@ -230,7 +239,7 @@ class Population:
         errors, losses = 2 * whole.errors, 2 * whole.losses
         residual, steps = whole.residual, whole.steps
         for half in _halves(self.labels, setting.probability):
-            part = _outcome(self._points.of(half), setting.of(half), whole.state.of(half))
+            part = _reached(self._points.of(half), setting.of(half), whole.state.of(half))
             errors[half] -= part.errors
             losses[half] -= part.losses
             residual, steps = float(np.maximum(residual, part.residual)), steps + part.steps
@@ -256,7 +265,7 @@ class Population:
             fraction=float(setting.probability.mean()),
             pool_size=setting.pool_size,
             ridge=float(setting.penalty[0]),
-            points_per_dimension=n / p,
+            points_per_dimension=self._points_per_dimension(setting),
             halved=halved,
             residual=outcome.residual,
             steps=outcome.steps,
@@ -298,6 +307,22 @@ def _outcome(points: Points, setting: Setting, start: State | None) -> _Outcome:
     losses, by_margin = log_losses(margin, deviation)
     losses += influence(points, setting, found, r, by_margin)
     return _Outcome(state, errors, losses, residual, steps)
+
+
+def _reached(points: Points, setting: Setting, start: State | None) -> _Outcome:
+    """The outcome from a start; failing that, by way of larger ridges.
+
+    These are easier: nearly separable data need it.
+    """
+    outcome = _outcome(points, setting, start)
+    if outcome.residual <= TOLERANCE:
+        return outcome
+    steps, outcome = outcome.steps, _nothing(len(points.labels))
+    for factor in RIDGE_FACTORS if setting.penalty.any() else (1.0,):
+        start = outcome.state if outcome.residual <= TOLERANCE else None
+        outcome = _outcome(points, setting._replace(penalty=factor * setting.penalty), start)
+        steps += outcome.steps
+    return outcome._replace(steps=steps)
 
 
 def _halves(labels: Array, probability: Array) -> tuple[Rows, Rows]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from simulate.pools.draw import Array, Indices, Sampling, as_generator
 from simulate.pools.optional import PoolError, require
-from simulate.pools.rules import AnySelection, as_selection
+from simulate.pools.rules import AnySelection, as_selection, check_classes
 from simulate.pools.selector import (
     SelectionParameters,
     SubsetSelector,
@@ -100,6 +100,7 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
         self.classes_, members = np.unique(y, return_inverse=True)
         if self.classes_.size < 2:
             raise PoolError("y holds one class only: two or more are needed")
+        check_classes(rule, self.classes_.size)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
         used = np.flatnonzero(weights)
         generator = as_generator(self.random_state)

@@ -53,6 +53,8 @@ class VectorRule(ABC):
 
     fraction: float
     reweight: bool
+    two_classes: ClassVar[bool] = True
+    """Whether scores must be the logit of one class against one other."""
 
     @property
     def needs_labels(self) -> bool:
@@ -126,6 +128,7 @@ class LeverageSelection(VectorRule):
 
     fraction: float
     reweight: bool = True
+    two_classes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self._check_common()
@@ -219,6 +222,15 @@ def vary(selection: AnySelection, **changes: Any) -> AnySelection:
             raise InvalidFieldError("field", name, f"{near_names(name, names)} for a {kind}")
     changed: AnySelection = replace(selection, **changes)  # type: ignore[type-var]
     return changed
+
+
+def check_classes(selection: AnySelection, count: int) -> None:
+    """Raises PoolError where the rule has a meaning for two classes only and there are more."""
+    if count > 2 and isinstance(selection, VectorRule) and selection.two_classes:
+        raise PoolError(
+            f"{type(selection).__name__} needs two classes and there are {count}: take"
+            " LeverageSelection, or a rule of the score such as PowerSelection"
+        )
 
 
 def inclusion_probabilities(

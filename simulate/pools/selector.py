@@ -12,6 +12,7 @@ from simulate.pools.rules import (
     AnySelection,
     VectorRule,
     as_selection,
+    check_classes,
     inclusion_probabilities,
     vary,
 )
@@ -99,7 +100,8 @@ class SubsetSelector(SelectionParameters, BaseEstimator):  # type: ignore[misc]
     random_state: None, a seed or a generator.
 
     With two classes the score of a sample is the surrogate's logit; with more it is the distance of
-    its largest to its second logit, which is the logit's size if there are two.
+    its largest to its second logit, which is the logit's size if there are two. Influence and OSMAC
+    have a meaning for two classes only; ``fit`` refuses them where there are more.
     Wrong parameters raise ValueError in ``fit`` and ``select``.
 
     >>> x = np.random.default_rng(0).normal(size=(120, 2))
@@ -131,8 +133,10 @@ class SubsetSelector(SelectionParameters, BaseEstimator):  # type: ignore[misc]
             raise PoolError(f"{rule!r} needs the labels of the pool: set with_labels=False")
         X, y = validate_data(self, X, y, accept_sparse="csr")  # noqa: N806
         check_classification_targets(y)
-        if len(np.unique(y)) < 2:
+        classes = len(np.unique(y))
+        if classes < 2:
             raise PoolError("the labelled samples are of one class only: label some of another")
+        check_classes(rule, classes)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
         surrogate = self.surrogate
         if surrogate is None:
