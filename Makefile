@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: figure report test lint benchmark clean
+.PHONY: figure report test lint docs benchmark clean
 
 figure: $(VENV)/installed
 	$(BIN)/dataselect reproduce figure-2 --quick
@@ -18,6 +18,10 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo open build/site/index.html, or serve it: $(BIN)/mkdocs serve
 
 benchmark: $(VENV)/installed
 	$(BIN)/python benchmarks/theory_speed.py

@@ -175,6 +175,17 @@ def advise(
     _commands().advise(file, labels, positive, pool_size, fraction, output / "advice")
 
 
+@app.command()
+def explore(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 2718,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; this machine only by default.")
+    ] = "127.0.0.1",
+) -> None:
+    """Turn the knobs of a problem in the browser, and see what they do to the test error."""
+    _commands().explore(host, port)
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version

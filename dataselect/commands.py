@@ -345,6 +345,19 @@ def advise(
     plt.close(figure)
 
 
+def explore(host: str, port: int) -> None:
+    """Serve the explorer until it is interrupted."""
+    try:
+        from figures.explorer.serve import serve  # only now: its packages are an extra
+    except ModuleNotFoundError as error:
+        if error.name not in ("marimo", "altair", "uvicorn"):
+            raise
+        raise ModuleNotFoundError(
+            f"the explorer needs {error.name}: pip install 'data-selection-theory[explore]'"
+        ) from None
+    serve(host, port)
+
+
 def exit_status(error: Exception) -> int | None:
     """2 for wrong input, 1 for a failed computation, None for an error of the program."""
     if isinstance(error, ValueError | OSError | ModuleNotFoundError):

@@ -113,7 +113,7 @@ def markdown(chapters: Sequence[Chapter], unread: Sequence[str] = ()) -> str:
                 for c in chapters
             )
         ),
-        *map(_chapter, chapters),
+        *map(chapter_text, chapters),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -135,7 +135,7 @@ def _failures(failed: Sequence[tuple[Chapter, Claim]]) -> str:
     return "\n".join(lines)
 
 
-def _chapter(chapter: Chapter) -> str:
+def chapter_text(chapter: Chapter) -> str:
     claims = pd.DataFrame(
         {
             "verdict": HOLDS if claim.holds else FAILS,
@@ -190,7 +190,7 @@ def _html(text: str, output: Path) -> str:
     body = re.sub(r"<h2>(.*?)</h2>", lambda m: f'<h2 id="{_anchor(m[1])}">{m[1]}</h2>', body)
 
     def inline(match: re.Match[str]) -> str:
-        data = base64.b64encode(_reduced(output / match[1])).decode()
+        data = base64.b64encode(reduced(output / match[1])).decode()
         return f'src="data:image/png;base64,{data}"'
 
     body = re.sub(r'src="([^"]+\.png)"', inline, body)
@@ -198,7 +198,7 @@ def _html(text: str, output: Path) -> str:
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>\n'
 
 
-def _reduced(picture: Path) -> bytes:
+def reduced(picture: Path) -> bytes:
     """A PNG in few colours."""
     file = io.BytesIO()
     with Image.open(picture) as image:
