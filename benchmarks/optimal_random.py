@@ -1,6 +1,6 @@
 """Optimal selections of random problems of every kind: gaps, and the paper's schemes beside them.
 
-    python benchmarks/optimal_random.py [--count 200] [--seed 1] [--first 0]
+    python benchmarks/optimal_random.py [--count 200] [--seed 1] [--first 0] [--last COUNT]
 
 Every problem is drawn from the validation's kinds of data, surrogate, loss and intercept, at a
 fraction, ridge and N/p of its own. Prints a line for each: processor seconds, the optimum's error
@@ -59,11 +59,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="number of the first to try")
+    parser.add_argument("--last", type=int, help="number after the last to try")
     options = parser.parse_args()
     counts: Counter[str] = Counter()
     seconds: defaultdict[str, list[float]] = defaultdict(list)
     drawn = problems(options.count, options.seed)
-    for k, problem in enumerate(drawn[options.first :], options.first):
+    for k, problem in enumerate(drawn[options.first : options.last], options.first):
         began = time.process_time()
         kind, numbers = outcome(problem)
         took = time.process_time() - began

@@ -78,7 +78,7 @@ def invented(part: Any) -> Mapping[str, Any]:
 
 def test_map_is_drawn_without_overlap() -> None:
     results = phase_diagram.assemble(False, [invented(p) for p in phase_diagram.parts(False)])
-    assert results.sizes["samples_per_dimension"] == results.sizes["fraction"] == 16
+    assert results.sizes["samples_per_dimension"] == results.sizes["fraction"] == 14
     figure = phase_diagram.draw(results)["phase-diagram"]
     figure.canvas.draw()
     boxes = [axis.get_tightbbox() for axis in figure.axes]

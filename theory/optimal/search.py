@@ -52,6 +52,9 @@ MOST_CORRECTIONS, MOST_ATOMS = 15, 12
 SLIVER = 1e-8
 """Probability of an interval, or of a gap, that counts as none."""
 
+EVALUATIONS = 12
+"""Of the conditions for thresholds, per unknown, after which their solver is lost."""
+
 ACTIVE = 1e-7
 """Weight of a model above which its error is the largest."""
 
@@ -368,6 +371,7 @@ def refine(
         return np.concatenate(parts)
 
     if n:
+        options = {"xtol": 1e-11, "eps": 1e-10, "maxfev": EVALUATIONS * (n + 2)}
         start = np.concatenate(
             [
                 inner(unknown.free),
@@ -375,11 +379,11 @@ def refine(
                 at.program.weights[active[1:]],
             ]
         )
-        found = root(residual, start, method="hybr", options={"xtol": 1e-11, "eps": 1e-10})
+        found = root(residual, start, method="hybr", options=options)
         if not np.max(np.abs(found.fun)) < 1e-6:
             last[0] = at.states
             start[:n] = inner(_walked(models, unknown, solved, target))
-            found = root(residual, start, method="hybr", options={"xtol": 1e-11, "eps": 1e-10})
+            found = root(residual, start, method="hybr", options=options)
         if not np.max(np.abs(found.fun)) < 1e-6:
             return None
         free = outer(found.x[:n])

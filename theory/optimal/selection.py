@@ -43,6 +43,9 @@ SAME = 0.02
 ON_THE_WAY = (0.0, 0.3, 0.6, 0.9)
 """Shares of the way between two selections where the error is to fall."""
 
+LEVEL = 1e-7
+"""Slope of the error, over the whole way, that counts as level."""
+
 ROUGHLY, SMALL, MOST_ROUNDS = 5e-4, 1e-10, 4
 """By how much intervals may be worse than nodes; the gap to reach, and in how many rounds."""
 
@@ -347,8 +350,8 @@ def _refined(
 
 
 def _leads_to(models: Sequence[Model], start: Iterate, end: Iterate) -> bool:
-    """Whether two selections are about the same, or the largest error falls all along the line from
-    one to the other: then the first ends in no valley of its own."""
+    """Whether two selections are about the same, or the largest error rises nowhere along the line
+    from one to the other: then the first ends in no valley of its own."""
     if _distance(start, end) < SAME:
         return True
     change = end.pi - start.pi
@@ -363,7 +366,7 @@ def _leads_to(models: Sequence[Model], start: Iterate, end: Iterate) -> bool:
         errors = np.array([state.error for state in states])
         largest = states[int(errors.argmax())]
         z = models[int(errors.argmax())].derivative(largest, start.grid.t)
-        if start.grid.weight @ (z * change) >= 0:
+        if start.grid.weight @ (z * change) > LEVEL:
             return False
     return True
 
