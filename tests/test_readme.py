@@ -14,6 +14,7 @@ PAGES = [
     "README.md",
     "docs/optimal-selection.md",
     "docs/own-kinds.md",
+    "docs/phase-diagram.md",
     "docs/running.md",
     "docs/your-own-pool.md",
 ]

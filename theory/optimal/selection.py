@@ -322,8 +322,8 @@ def polish(
     best: tuple[Intervals | None, Iterate] = (None, end)
     at, allowed, again = end, ROUGHLY, True
     for _ in range(MOST_ROUNDS):
-        answer = _refined(models, at, target)
-        if answer is None or answer[1].worst > at.worst + allowed:
+        answer = _refined(models, at, target, allowed)
+        if answer is None:
             if not again or at.gap < SMALL:
                 break
             at, again = correct(models, at, target, SMALL), False
@@ -337,16 +337,17 @@ def polish(
 
 
 def _refined(
-    models: Sequence[Model], at: Iterate, target: Target
+    models: Sequence[Model], at: Iterate, target: Target, allowed: float
 ) -> tuple[Intervals, Iterate] | None:
-    """Intervals with refined ends; without the narrow ones where no solution has these."""
+    """Intervals with refined ends, worse by ``allowed`` at most; failing these, without the narrow
+    ones, whose ends may have no solution."""
     intervals = intervals_of(models, at)
-    answer = refine(models, at, intervals, target)
-    if answer is None:
-        fewer = intervals.without_slivers(models[0].law, NARROW)
-        if len(fewer.thresholds) < len(intervals.thresholds):
-            answer = refine(models, at, fewer, target)
-    return answer
+    fewer = intervals.without_slivers(models[0].law, NARROW)
+    for choice in dict.fromkeys((intervals, fewer)):
+        answer = refine(models, at, choice, target)
+        if answer is not None and answer[1].worst <= at.worst + allowed:
+            return answer
+    return None
 
 
 def _leads_to(models: Sequence[Model], start: Iterate, end: Iterate) -> bool:
