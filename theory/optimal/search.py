@@ -371,7 +371,7 @@ def refine(
         return np.concatenate(parts)
 
     if n:
-        options = {"xtol": 1e-11, "eps": 1e-10, "maxfev": EVALUATIONS * (n + 2)}
+        options: Any = {"xtol": 1e-11, "eps": 1e-10, "maxfev": EVALUATIONS * (n + 2)}
         start = np.concatenate(
             [
                 inner(unknown.free),
