@@ -1,6 +1,11 @@
 """Every figure that can be reproduced, by name, in the order of the report."""
 
-from paper_repro.reproduction import AnyReproduction, OwnReproduction, Reproduction
+from paper_repro.reproduction import (
+    AnyReproduction,
+    OwnReproduction,
+    PartsReproduction,
+    Reproduction,
+)
 from paper_repro.reproductions import (
     beats_full_sample,
     figure_2,
@@ -10,6 +15,7 @@ from paper_repro.reproductions import (
     hard_vs_easy,
     low_dimension,
     optimal_selection,
+    phase_diagram,
     real_digits,
     top_k,
     unbiased,
@@ -32,8 +38,9 @@ EXPERIMENTS: dict[str, Reproduction] = {
 }
 """The figures whose theory and simulation are laid over each other."""
 
-OWN: dict[str, OwnReproduction] = {
-    module.FIGURE.name: module.FIGURE for module in (optimal_selection, low_dimension, real_digits)
+OWN: dict[str, OwnReproduction | PartsReproduction] = {
+    module.FIGURE.name: module.FIGURE
+    for module in (optimal_selection, phase_diagram, low_dimension, real_digits)
 }
 
 REPRODUCTIONS: dict[str, AnyReproduction] = {**EXPERIMENTS, **OWN}

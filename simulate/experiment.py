@@ -21,6 +21,7 @@ from simulate.running.run import Watcher, run
 from simulate.running.store import open_results_store
 from simulate.task import COLUMNS, pool_size
 from theory.checks import InvalidFieldError
+from theory.optimal import optimal_problems
 from theory.prediction import Prediction, predict_all
 from theory.problem import Problem
 from theory.quantities import described
@@ -52,6 +53,7 @@ class Experiment:
         ``dimension`` is that of the simulations: theory does not vary along it.
     problems, sizes: one for each point; a size of None is not simulated.
     tuned: whether the ridge of each is to be replaced by the best one; by default none is.
+    optimal: whether the selection of each is to be replaced by the best one of its fraction.
     predicted: whether the theory is computed. seed, test_samples: as in a Plan.
     attributes: kept with the results. stores: how names of the simulations' stores begin.
     Raises InvalidFieldError where these do not fit each other, or nothing is left to compute.
@@ -62,6 +64,7 @@ class Experiment:
     problems: tuple[Problem, ...]
     sizes: tuple[Size | None, ...]
     tuned: tuple[bool, ...] = ()
+    optimal: tuple[bool, ...] = ()
     predicted: bool = True
     seed: int = 0
     test_samples: int | None = None
@@ -121,7 +124,7 @@ def run_experiment(
     ``simulation_dimension`` is p, 0 where nothing was simulated.
     directory: keeps finished tasks; the same call again goes on where this one was stopped.
     """
-    experiment = _tune(experiment, report)
+    experiment = _tune(_optimise(experiment, report), report)
     predictions = _predict(experiment, report) if experiment.predicted else {}
     results = experiment.frame.copy()
     results.attrs = {
@@ -225,6 +228,22 @@ def _predict(experiment: Experiment, report: Report | None) -> dict[Problem, Pre
         if report is not None and len(distinct) > CHUNK:
             report.predicting(len(predictions), len(distinct), "predictions")
     return predictions
+
+
+def _optimise(experiment: Experiment, report: Report | None) -> Experiment:
+    """The experiment with the best selection wherever it is wanted."""
+    if not any(experiment.optimal):
+        return experiment
+    places = list(zip(experiment.problems, experiment.optimal, strict=True))
+    free = list(dict.fromkeys(problem for problem, is_optimal in places if is_optimal))
+    best: dict[Problem, Problem] = {}
+    for first in range(0, len(free), TUNED_CHUNK):
+        chunk = free[first : first + TUNED_CHUNK]
+        best.update(zip(chunk, optimal_problems(chunk), strict=True))
+        if report is not None:
+            report.predicting(len(best), len(free), "optimal selections")
+    problems = tuple(best[problem] if is_optimal else problem for problem, is_optimal in places)
+    return replace(experiment, problems=problems)
 
 
 def _tune(experiment: Experiment, report: Report | None) -> Experiment:

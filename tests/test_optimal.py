@@ -11,6 +11,7 @@ from simulate import estimate
 from tests.problems import DELTA
 from theory import (
     F1,
+    F2,
     BandSelection,
     GaussianMixture,
     GivenSurrogate,
@@ -24,13 +25,15 @@ from theory import (
     TabulatedSelection,
     TopSelection,
     TrainedSurrogate,
+    gradient,
     optimal_selection,
     predict,
     predict_all,
     recommend,
     robust_selection,
+    tuned_selection,
 )
-from theory.optimal import paper_schemes
+from theory.optimal import optimal_problems, paper_schemes
 from theory.optimal.intervals import Intervals
 from theory.optimal.state import Model
 from theory.score import EmptySelectionError, ScoreLaw
@@ -281,3 +284,38 @@ def test_slivers_are_closed() -> None:
     whole = Intervals((-1.0, 0.0, 1e-12, 1.0), False).without_slivers(law, 1e-9)
     assert whole == Intervals((-1.0, 1.0), False)
     assert Intervals((-20.0, 1.0), True).without_slivers(law, 1e-9) == Intervals((1.0,), False)
+
+
+def test_search_from_a_neighbour_finds_the_same_optimum() -> None:
+    near = optimal_selection(f1_problem(fraction=0.5))
+    there = f1_problem(fraction=0.45).replace({"samples_per_dimension": 4.0})
+    alone, led = optimal_selection(there), optimal_selection(there, near=near)
+    assert led.starts == 1
+    assert led.prediction.misclassification == pytest.approx(
+        alone.prediction.misclassification, abs=1e-12
+    )
+    assert optimal_problems([there]) == [alone.problem]
+
+
+def test_hole_that_is_about_to_close_leaves_no_table() -> None:
+    """Between nodes the optimum of this problem is the hardest samples alone."""
+    problem = Problem(SingleIndex(F2, 5.0), RandomSelection(0.8214), 0.01, 1.87)
+    best = optimal_selection(problem)
+    hardest = predict(problem.replace({"selection": TopSelection("hard", 0.8214)}))
+    assert best.gap < 1e-8
+    assert best.prediction.misclassification <= hardest.misclassification + 1e-12
+    assert len(best.thresholds) >= 2
+
+
+def test_tuned_selection_is_stationary_in_the_ridge_too() -> None:
+    problem = f1_problem(fraction=0.8)
+    best = tuned_selection(problem)
+    slope = float(gradient(best.problem, ["ridge"]).misclassification[0]) * best.problem.ridge
+    assert abs(slope) < 1e-4
+    for ridge in (0.01, 0.1, 0.2):
+        other = optimal_selection(problem.replace({"ridge": ridge}))
+        assert other.prediction.misclassification > best.prediction.misclassification
+    held = tuned_selection(problem, bounds=(0.5, 2.0))
+    assert held.problem.ridge == pytest.approx(0.5)
+    with pytest.raises(InvalidFieldError, match="bounds"):
+        tuned_selection(problem, bounds=(1.0, 0.5))

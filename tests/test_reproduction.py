@@ -193,6 +193,7 @@ def test_every_figure_draws_tabulates_and_claims_from_its_grid(
         return [Tuned(problem, invented_predictions([problem])[0], (), ()) for problem in problems]
 
     monkeypatch.setattr("simulate.experiment.tune_all", untuned)
+    monkeypatch.setattr("simulate.experiment.optimal_problems", list)
     reproduction = thinned(EXPERIMENTS[name])
     for full in (False, True):
         results = run_experiment(reproduction.experiment(full))

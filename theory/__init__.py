@@ -29,6 +29,7 @@ from theory.optimal import (
     optimal_selection,
     recommend,
     robust_selection,
+    tuned_selection,
 )
 from theory.population import Population, PopulationPrediction, predict_population
 from theory.population_curves import learning_curves, standard_schemes
@@ -105,4 +106,5 @@ __all__ = [
     "sweep",
     "tune",
     "tune_all",
+    "tuned_selection",
 ]

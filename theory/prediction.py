@@ -139,12 +139,12 @@ def predict_all(
     chunks = [problems[first : first + size] for first in range(0, len(problems), size)]
     # Processes, not threads: half the time goes to small arrays, which hold the interpreter.
     with interrupts_held_back():  # as this process decides what an interrupt does
-        pool = get_reusable_executor(count, timeout=IDLE, initializer=_one_thread)
+        pool = get_reusable_executor(count, timeout=IDLE, initializer=one_thread)
         predicted = pool.map(_predict_chunk, chunks, itertools.repeat(quadrature))
     return list(itertools.chain.from_iterable(predicted))
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
     """In a worker: no threads of linear algebra, whose small arrays make them wait for each other.
 
     As a function of this module it runs after NumPy has been loaded; before, it has no effect.

@@ -4,16 +4,32 @@ Influence sampling is the reweighted power selection with alpha = 1/2. Unbiased 
 excess error of E[Z/pi]/N with Z(x) = Tr(G H^-1 Q H^-1), which pi = min(1, c sqrt(Z)) minimises. For
 a logistic regression that is true, G = p (1 - p) x x^T, so that Z = p (1 - p) x^T H^-1 Q H^-1 x; in
 high dimension the quadratic form concentrates, which leaves sqrt(Z) ~ [p (1 - p)]^(1/2). Its p is
-that of the score: for f1 and f2, whose labels are not logistic in it, this is a plug-in rule.
+that of the score: for f1 and f2, whose labels are not logistic in it, this is a plug-in rule. The
+true rule knows f = P(y = 1 | x), G = [f (1 - p)^2 + (1 - f) p^2] x x^T, with p the model's own
+probability where it fits best on infinitely many samples.
 """
 
+import math
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit
 
-from figures import difference, difference_panels, fraction_panels
+from figures import (
+    add_legend,
+    difference,
+    difference_panels,
+    figure_style,
+    fraction_panels,
+    panel_grid,
+)
 from paper_repro.claims import Claim, agreement_claim, at_least, at_most, theory_claim
 from paper_repro.reproduction import Reproduction
 from paper_repro.reproductions.comparisons import compared
@@ -27,10 +43,78 @@ from paper_repro.reproductions.settings import (
     size,
 )
 from simulate.experiment import Size
-from theory import PowerSelection, Problem
+from theory import (
+    FixedFraction,
+    PowerSelection,
+    Problem,
+    RandomSelection,
+    Rule,
+    ScoreLaw,
+    SingleIndex,
+    predict,
+)
+from theory.selection import capped_probabilities
 
 WEIGHTINGS = {"biased": False, "unbiased": True}
-AXES: dict[str, Any] = {"weighting": list(WEIGHTINGS), **FIGURE_2_AXES}
+INFLUENCE, OPTIMAL = "true influence", "optimal"
+"""The reweighted rule that knows P(y | x), and the best one without weights: whatever alpha."""
+
+AXES: dict[str, Any] = {"weighting": [*WEIGHTINGS, INFLUENCE, OPTIMAL], **FIGURE_2_AXES}
+
+MANY = 1e4
+"""N/p that stands for infinitely many samples."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class InfluenceSelection(FixedFraction):
+    """pi(t) = min(1, c [f (1 - p)^2 + (1 - f) p^2]^(1/2)), f = P(y = 1 | t), p = sigma(slope h).
+
+    data: whose score is t = signal_norm h. slope: the model's coefficient along h.
+    """
+
+    fraction: float
+    data: SingleIndex
+    slope: float
+    reweight: bool = True
+
+    def _log_sizes(self, t: Array) -> Array:
+        h = t / self.data.signal_norm
+        f, p = self.data.label_probability(h), expit(self.slope * h)
+        return np.asarray(np.log(f * (1 - p) ** 2 + (1 - f) * p**2) / 2)
+
+    def law_rule(self, law: ScoreLaw) -> Rule:
+        jumps = (0.0, *self.data.link.jumps)
+
+        def rule(log_c: float) -> Rule:
+            t = np.linspace(-law.largest, law.largest, 4001)
+            excess = log_c + self._log_sizes(t)
+            crossed = np.flatnonzero(np.sign(excess[1:]) != np.sign(excess[:-1]))
+            ends = [self._crossing(log_c, t[k], t[k + 1]) for k in crossed]
+            kinks = tuple(sorted({*jumps, *ends}))
+            return Rule(lambda t: np.exp(np.minimum(log_c + self._log_sizes(t), 0.0)), kinks)
+
+        low, high = math.log(self.fraction), math.log(self.fraction) + 10
+        log_c = brentq(lambda c: rule(c).expected(law) - self.fraction, low, high, xtol=1e-14)
+        return rule(float(log_c))
+
+    def _crossing(self, log_c: float, low: float, high: float) -> float:
+        """Where the probability reaches 1, between neighbours."""
+
+        def excess(t: float) -> float:
+            return log_c + float(self._log_sizes(np.array([t]))[0])
+
+        return float(brentq(excess, low, high, xtol=1e-14))
+
+    def inclusion_probabilities(self, scores: Array) -> Array:
+        return capped_probabilities(self._log_sizes(scores), self.fraction)
+
+
+@cache
+def _slope(labels: str, ridge: float) -> float:
+    """Of the model that fits best on infinitely many samples."""
+    return predict(full_sample(labels, MANY, ridge)).alpha_0
 
 
 def _problem(
@@ -41,11 +125,21 @@ def _problem(
     alpha: float,
     fraction: float,
 ) -> Problem:
-    selection = PowerSelection(alpha, fraction, reweight=WEIGHTINGS[weighting])
+    selection: FixedFraction
+    if weighting == OPTIMAL:
+        selection = RandomSelection(fraction)
+    elif weighting == INFLUENCE:
+        selection = InfluenceSelection(fraction, LABELS[labels], _slope(labels, ridge))
+    else:
+        selection = PowerSelection(alpha, fraction, reweight=WEIGHTINGS[weighting])
     return full_sample(labels, samples_per_dimension, ridge).replace({"selection": selection})
 
 
-def _size(samples_per_dimension: float, fraction: float, full: bool, **_: Any) -> Size | None:
+def _size(
+    weighting: str, samples_per_dimension: float, fraction: float, full: bool, **_: Any
+) -> Size | None:
+    if weighting not in WEIGHTINGS:
+        return None
     paper = size(samples_per_dimension, full, fraction)
     return paper if full or paper is None else Size(min(paper.dimension, 200), 30)
 
@@ -75,7 +169,58 @@ def _draw(results: xr.Dataset) -> dict[str, Figure]:
             "samples_per_dimension",
             COLUMN_TITLES,
         )
-    return pictures
+    return pictures | {"unbiased-vs-optimal": _against_optimum(results)}
+
+
+RULES = {
+    "biased, best α": "#0072B2",
+    "unbiased, best α": "#D55E00",
+    "influence, score as logit": "#E69F00",
+    "influence, true P(y|x)": "#CC79A7",
+}
+"""Colours of the rules that the optimum is set against."""
+
+
+def _rules(results: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Errors of RULES, by name, and of the optimum."""
+    error = results.theory_misclassification
+    best = error.min("alpha")
+    found = [
+        best.sel(weighting="biased"),
+        best.sel(weighting="unbiased"),
+        error.sel(weighting="unbiased", alpha=0.5),
+        best.sel(weighting=INFLUENCE),
+    ]
+    return dict(zip(RULES, found, strict=True)) | {OPTIMAL: best.sel(weighting=OPTIMAL)}
+
+
+def _against_optimum(results: xr.Dataset) -> Figure:
+    rules = _rules(results.sel(fraction=results.fraction < 1))
+    columns = [(labels, size_) for size_ in COLUMN_TITLES for labels in LABELS]
+    with figure_style():
+        figure, axes = panel_grid(
+            results.sizes["ridge"],
+            len(columns),
+            "Knowing P(y|x) does not save influence sampling: the optimal selection without weights"
+            " beats it everywhere\n"
+            "error above that of the optimal selection; theory, perfect surrogate",
+            panel=(2.9, 2.2),
+            share_y=False,
+        )
+        for i, ridge in enumerate(results.ridge.values):
+            for j, (labels, size_) in enumerate(columns):
+                at = {"labels": labels, "samples_per_dimension": size_, "ridge": ridge}
+                for name, colour in RULES.items():
+                    lead = 100 * (rules[name] - rules[OPTIMAL]).sel(at)
+                    axes[i, j].plot(100 * lead.fraction, lead, color=colour, label=name)
+                axes[i, j].axhline(0, color="#000000", linewidth=1)
+                if i == 0:
+                    axes[i, j].set_title(f"{labels}, {COLUMN_TITLES[size_]}")
+            axes[i, 0].set_ylabel(f"ridge λ = {ridge:g}\n\nlead (points)")
+        for axis in axes[-1]:
+            axis.set_xlabel("fraction kept, n/N (%)")
+        add_legend(figure, axes[0, 0])
+    return figure
 
 
 def _table(results: xr.Dataset) -> pd.DataFrame:
@@ -179,7 +324,35 @@ def _claims(results: xr.Dataset) -> list[Claim]:
         unbiased,
         unbiased | {"fraction": 1.0},
     )
-    return [*claims, agreement_claim(results)]
+    return [*claims, *_optimum(results), agreement_claim(results)]
+
+
+def _optimum(results: xr.Dataset) -> list[Claim]:
+    """Against the optimum without weights, nothing wins."""
+    subsets = results.sel(fraction=results.fraction < 1)
+    most = at_most(subsets.sel(weighting=OPTIMAL)).max("alpha")
+    lead = at_least(subsets).min("alpha") - most
+    true, plain, unbiased = (lead.sel(weighting=w) for w in (INFLUENCE, "biased", "unbiased"))
+    found = [
+        theory_claim(
+            "here",
+            "The optimal selection without weights beats influence sampling that knows P(y|x), at"
+            " every ridge, N/p and fraction here",
+            float(true.min()) > 0,
+            f"leads from {100 * float(true.min()):.3f} to {100 * float(true.max()):.2f} points",
+            subsets.sel(weighting=[INFLUENCE, OPTIMAL]),
+        ),
+        theory_claim(
+            "here",
+            "... and every power selection, biased or not",
+            float(plain.min()) > -1e-9 and float(unbiased.min()) > -1e-9,
+            f"leads over the best exponent from {100 * float(plain.min()):.4f} (biased) and"
+            f" {100 * float(unbiased.min()):.4f} (unbiased)"
+            f" to {100 * float(plain.max()):.2f} and {100 * float(unbiased.max()):.2f} points",
+            subsets,
+        ),
+    ]
+    return found
 
 
 FIGURE = Reproduction(
@@ -190,6 +363,7 @@ FIGURE = Reproduction(
     axes=AXES,
     problem=_problem,
     size=_size,
+    optimal=lambda weighting, **_: weighting == OPTIMAL,
     draw=_draw,
     table=_table,
     claims=_claims,

@@ -3,15 +3,23 @@
 from theory.optimal.advice import Recommendation, recommend
 from theory.optimal.gradient import gradient
 from theory.optimal.robust import RobustSelection, robust_selection
-from theory.optimal.selection import OptimalSelection, optimal_selection, paper_schemes
+from theory.optimal.selection import (
+    OptimalSelection,
+    optimal_problems,
+    optimal_selection,
+    paper_schemes,
+)
+from theory.optimal.tuned import tuned_selection
 
 __all__ = [
     "OptimalSelection",
     "Recommendation",
     "RobustSelection",
     "gradient",
+    "optimal_problems",
     "optimal_selection",
     "paper_schemes",
     "recommend",
     "robust_selection",
+    "tuned_selection",
 ]

@@ -52,6 +52,9 @@ MOST_CORRECTIONS, MOST_ATOMS = 15, 12
 SLIVER = 1e-8
 """Probability of an interval, or of a gap, that counts as none."""
 
+EVALUATIONS = 12
+"""Of the conditions for thresholds, per unknown, after which their solver is lost."""
+
 ACTIVE = 1e-7
 """Weight of a model above which its error is the largest."""
 
@@ -118,7 +121,7 @@ def iterate(
 def linear_program(grid: Grid, errors: Array, z: Array, pi: Array, target: Target) -> Program:
     """Minimise the largest of R_k + E[Z_k (s - pi)] over admissible s."""
     if len(errors) == 1:
-        s, level = _lowest(grid.weight, z[0], target)
+        s, level = lowest(grid.weight, z[0], target)
         value = errors[0] + grid.weight @ (z[0] * (s - pi))
         return Program(s, float(value), np.ones(1), level)
     solve: Any = linprog  # its stubs have multipliers that may be missing
@@ -141,7 +144,7 @@ def linear_program(grid: Grid, errors: Array, z: Array, pi: Array, target: Targe
     return Program(s, float(found.fun) * scale, weights / weights.sum(), float(multiplier) * scale)
 
 
-def _lowest(weight: Array, z: Array, target: Target) -> tuple[Array, float]:
+def lowest(weight: Array, z: Array, target: Target) -> tuple[Array, float]:
     """Keep the nodes of smallest Z up to the fraction; the last one in part."""
     order = np.argsort(z, kind="stable")
     before = np.concatenate([[0.0], np.cumsum(weight[order])[:-1]])
@@ -191,7 +194,7 @@ def scheme_at(grid: Grid, scheme: Selection, law: ScoreLaw, fraction: float) -> 
     """A scheme's probabilities at the nodes; the last node that top-k keeps is kept in part."""
     if isinstance(scheme, TopSelection):
         size = np.abs(grid.t)
-        pi, _ = _lowest(grid.weight, size if scheme.keep == "hard" else -size, Target(fraction))
+        pi, _ = lowest(grid.weight, size if scheme.keep == "hard" else -size, Target(fraction))
         return pi
     return np.clip(scheme.law_rule(law).probability(grid.t), 0.0, 1.0)
 
@@ -335,6 +338,13 @@ def refine(
     n = len(unknown.free)
     last: list[tuple[State, ...]] = [at.states]
 
+    # Z is a smooth function of t^2 where it is even: so is its root, also where a hole opens at 0.
+    def inner(free: Array) -> Array:
+        return np.asarray((free / law.deviation) ** (2 if symmetric else 1))
+
+    def outer(v: Array) -> Array:
+        return np.asarray(law.deviation * (np.sqrt(np.maximum(v, 0.0)) if symmetric else v))
+
     def solved(free: Array) -> tuple[Intervals, Grid, Array, tuple[State, ...] | None]:
         here = unknown.at(free)
         ordered = Intervals(tuple(sorted(here.thresholds)), here.first)
@@ -343,7 +353,7 @@ def refine(
         return ordered, grid, pi, solve_all(models, grid, pi, last[0])
 
     def residual(v: Array) -> Array:
-        free = v[:n] * law.deviation
+        free = outer(v[:n])
         _, grid, pi, states = solved(free)
         if states is None:
             return np.full(len(v), 1e3)
@@ -361,21 +371,22 @@ def refine(
         return np.concatenate(parts)
 
     if n:
+        options: Any = {"xtol": 1e-11, "eps": 1e-10, "maxfev": EVALUATIONS * (n + 2)}
         start = np.concatenate(
             [
-                unknown.free / law.deviation,
+                inner(unknown.free),
                 [at.program.level / scale] if constrained else [],
                 at.program.weights[active[1:]],
             ]
         )
-        found = root(residual, start, method="hybr", options={"xtol": 1e-11, "eps": 1e-10})
+        found = root(residual, start, method="hybr", options=options)
         if not np.max(np.abs(found.fun)) < 1e-6:
             last[0] = at.states
-            start[:n] = _walked(models, unknown, solved, target) / law.deviation
-            found = root(residual, start, method="hybr", options={"xtol": 1e-11, "eps": 1e-10})
+            start[:n] = inner(_walked(models, unknown, solved, target))
+            found = root(residual, start, method="hybr", options=options)
         if not np.max(np.abs(found.fun)) < 1e-6:
             return None
-        free = found.x[:n] * law.deviation
+        free = outer(found.x[:n])
     else:
         free = unknown.free
     final, grid, pi, states = solved(free)

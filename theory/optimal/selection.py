@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
+from loky import get_reusable_executor
 
 from theory.checks import as_bool
-from theory.kinds import Selection
+from theory.kinds import FixedFraction, Selection
+from theory.machine import cores, interrupts_held_back
 from theory.optimal.intervals import Intervals
 from theory.optimal.outcomes import as_objective
 from theory.optimal.search import (
@@ -20,12 +22,13 @@ from theory.optimal.search import (
     first_grid,
     intervals_of,
     iterate,
+    lowest,
     refine,
     scheme_at,
     solve_all,
 )
 from theory.optimal.state import Model
-from theory.prediction import ConvergenceError, Prediction, predict_all
+from theory.prediction import IDLE, ConvergenceError, Prediction, one_thread, predict_all
 from theory.problem import Problem, as_problem
 from theory.score import ScoreLaw, fitted_rule
 from theory.selection import PowerSelection, RandomSelection, TabulatedSelection, TopSelection
@@ -37,8 +40,20 @@ AGREEMENT = 1e-5
 SAME = 0.02
 """Probability of another decision below which two selections are refined as one."""
 
+ON_THE_WAY = (0.0, 0.3, 0.6, 0.9)
+"""Shares of the way between two selections where the error is to fall."""
+
+LEVEL = 1e-7
+"""Slope of the error, over the whole way, that counts as level."""
+
 ROUGHLY, SMALL, MOST_ROUNDS = 5e-4, 1e-10, 4
 """By how much intervals may be worse than nodes; the gap to reach, and in how many rounds."""
+
+NARROW = 0.01
+"""Probability of an interval, or a gap, that is closed where its ends cannot be refined."""
+
+WORTH_WORKERS = 16
+"""Fewer optima than this are searched in this process."""
 
 EXPONENTS = (-1.0, -0.5, 0.5, 1.0)
 """The paper's exponents."""
@@ -92,23 +107,51 @@ class OptimalSelection:
         return str(self.derivative.attrs["words"])
 
 
-class Search(NamedTuple):
-    """The best iterate, its intervals (None where they were not found), and the starts' ends."""
+class Found(NamedTuple):
+    """A stationary iterate and its intervals; None where these were not found."""
 
-    best: Iterate
+    at: Iterate
     intervals: Intervals | None
+
+
+class Search(NamedTuple):
+    """What was found, the best first; the errors at which the starts ended; and how many failed."""
+
+    found: tuple[Found, ...]
     ends: tuple[float, ...]
     failed: int
 
+    @property
+    def best(self) -> Iterate:
+        return self.found[0].at
+
+    @property
+    def intervals(self) -> Intervals | None:
+        return self.found[0].intervals
+
+
+class Answer(NamedTuple):
+    """A selection with its prediction, and how it was found."""
+
+    selection: Selection
+    prediction: Prediction
+    found: Found
+
 
 def optimal_selection(
-    problem: Problem, objective: str = "misclassification", at_most: bool = False
+    problem: Problem,
+    objective: str = "misclassification",
+    at_most: bool = False,
+    near: OptimalSelection | None = None,
 ) -> OptimalSelection:
     """The selection by the score that minimises a test error at the problem's fraction.
 
     problem: its own selection gives the fraction only. Selected samples have weight 1.
     objective: "misclassification" or "log_loss".
     at_most: whether a smaller fraction may be chosen where it is better.
+    near: the optimum of a similar problem. The search then starts from the samples that this one's
+        derivative ranks lowest alone, which is faster, and from the paper's schemes only where that
+        does not lead to a stationary selection.
     The search starts from the paper's schemes. The error is not convex in pi in general: ``agreed``
     counts the starts that led to the best end.
     Raises InvalidFieldError on other arguments, EmptySelectionError where the problem selects
@@ -128,29 +171,115 @@ def optimal_selection(
     model = Model(as_problem(problem), objective)
     fraction = fitted_rule(problem.data, model.score, problem.selection).expected(model.law)
     target = Target(min(fraction, 1.0), at_most)
-    found = search([model], target)
+    found = None if near is None else _search_near(model, target, near)
+    found = found or search([model], target)
     if found is None:
         (prediction,) = predict_all([problem])
         raise ConvergenceError(problem, prediction)
-    selection = selection_of(found, model.law)
-    best = problem.replace({"selection": selection})
-    (prediction,) = predict_all([best])
-    if prediction.status is not Status.CONVERGED:
-        raise ConvergenceError(best, prediction)
-    at = found.best
+    answer = _best_solved(problem, model, target, found)
+    at = answer.found.at
     return OptimalSelection(
-        selection=selection,
-        problem=best,
-        prediction=prediction,
+        selection=answer.selection,
+        problem=problem.replace({"selection": answer.selection}),
+        prediction=answer.prediction,
         objective=objective,
-        derivative=_labelled(model, at, words(found.intervals, model.law)),
+        derivative=_labelled(model, at, _words_of(answer, model.law)),
         level=at.program.level,
         gap=at.gap,
-        thresholds=() if found.intervals is None else found.intervals.thresholds,
+        thresholds=() if answer.found.intervals is None else answer.found.intervals.thresholds,
         starts=len(found.ends) + found.failed,
         agreed=sum(end <= at.worst + AGREEMENT for end in found.ends),
         failed=found.failed,
     )
+
+
+def optimal_problems(problems: Sequence[Problem]) -> list[Problem]:
+    """Problems with their optimal selections, in order, each search started from the one before.
+
+    On all cores. A problem in which no scheme has a solution stays as it is.
+
+    >>> from theory import F1, Problem, RandomSelection, SingleIndex
+    >>> [best] = optimal_problems([Problem(SingleIndex(F1, 5.0), RandomSelection(0.5), 0.01, 2.29)])
+    >>> round(best.selection.lower, 3)
+    2.86
+    """
+    count = cores()
+    if count == 1 or len(problems) < WORTH_WORKERS:
+        return _optimal_chunk(problems)
+    size = -(-len(problems) // (2 * count))
+    chunks = [problems[first : first + size] for first in range(0, len(problems), size)]
+    with interrupts_held_back():
+        pool = get_reusable_executor(count, timeout=IDLE, initializer=one_thread)
+        found = pool.map(_optimal_chunk, chunks)
+    return [problem for chunk in found for problem in chunk]
+
+
+def _optimal_chunk(problems: Sequence[Problem]) -> list[Problem]:
+    near: OptimalSelection | None = None
+    found = []
+    for problem in problems:
+        try:
+            near = optimal_selection(problem, near=near)
+        except ConvergenceError:
+            found.append(problem)
+        else:
+            found.append(near.problem)
+    return found
+
+
+def _best_solved(problem: Problem, model: Model, target: Target, found: Search) -> Answer:
+    """The best of what was found that has a solution by fine quadrature too.
+
+    Where none has, or only a table of probabilities was found, a scheme of the paper may be better.
+    Raises ConvergenceError where these have no solution either.
+    """
+    solved = [
+        Answer(selection, prediction, end)
+        for end in found.found
+        for selection in [selection_of(end, model.law)]
+        for prediction in predict_all([problem.replace({"selection": selection})])
+        if prediction.status is Status.CONVERGED
+    ]
+    if solved and solved[0].found.intervals is not None:
+        return solved[0]
+    grid = found.best.grid
+    failure = problem, predict_all([problem])[0]
+    for scheme in paper_schemes(target.fraction):
+        tried = problem.replace({"selection": scheme})
+        (prediction,) = predict_all([tried])
+        pi = scheme_at(grid, scheme, model.law, target.fraction)
+        states = solve_all([model], grid, pi, found.best.states)
+        if prediction.status is not Status.CONVERGED:
+            failure = tried, prediction
+        elif states is not None:
+            end = Found(iterate([model], grid, pi, states, target), None)
+            solved.append(Answer(scheme, prediction, end))
+    if not solved:
+        raise ConvergenceError(*failure)
+    return min(solved, key=lambda answer: float(getattr(answer.prediction, model.objective)))
+
+
+def _words_of(answer: Answer, law: ScoreLaw) -> str:
+    if answer.found.intervals is None and isinstance(answer.selection, FixedFraction):
+        return f"A scheme of the paper: {answer.selection}."
+    return words(answer.found.intervals, law)
+
+
+def _search_near(model: Model, target: Target, near: OptimalSelection) -> Search | None:
+    """From the ranking of a similar problem's optimum; None where that leads nowhere."""
+    grid, random = first_grid([model], target.fraction)
+    ranks = np.interp(grid.t, near.derivative.score.values, near.derivative.values)
+    pi, _ = lowest(grid.weight, ranks - near.level, target)
+    states = solve_all([model], grid, pi, random)
+    if states is None:
+        return None
+    end = correct(
+        [model], descend([model], iterate([model], grid, pi, states, target), target), target
+    )
+    intervals, end = polish([model], end, target)
+    if intervals is None or end.gap >= SMALL:
+        return None
+    return Search((Found(end, intervals),), (end.worst,), 0)
 
 
 def search(models: Sequence[Model], target: Target) -> Search | None:
@@ -173,16 +302,17 @@ def search(models: Sequence[Model], target: Target) -> Search | None:
     found: list[tuple[Iterate, Intervals | None, Iterate]] = []
     ends = []
     for start in starts:
-        known = next((f for f in found if _distance(start, f[0]) < SAME), None)
+        known = next((f for f in found if _leads_to(models, start, f[0])), None)
         if known is None:
             corrected = correct(models, start, target)
-            known = next((f for f in found if _distance(corrected, f[0]) < SAME), None)
+            known = next((f for f in found if _leads_to(models, corrected, f[0])), None)
             if known is None:
                 known = (corrected, *polish(models, corrected, target))
                 found.append(known)
         ends.append(known[2].worst)
-    best = min(found, key=lambda f: f[2].worst)
-    return Search(best[2], best[1], tuple(ends), len(schemes) - len(starts))
+    found.sort(key=lambda f: f[2].worst)
+    ranked = tuple(Found(end, intervals) for _, intervals, end in found)
+    return Search(ranked, tuple(ends), len(schemes) - len(starts))
 
 
 def polish(
@@ -192,8 +322,8 @@ def polish(
     best: tuple[Intervals | None, Iterate] = (None, end)
     at, allowed, again = end, ROUGHLY, True
     for _ in range(MOST_ROUNDS):
-        answer = refine(models, at, intervals_of(models, at), target)
-        if answer is None or answer[1].worst > at.worst + allowed:
+        answer = _refined(models, at, target, allowed)
+        if answer is None:
             if not again or at.gap < SMALL:
                 break
             at, again = correct(models, at, target, SMALL), False
@@ -206,16 +336,53 @@ def polish(
     return best
 
 
+def _refined(
+    models: Sequence[Model], at: Iterate, target: Target, allowed: float
+) -> tuple[Intervals, Iterate] | None:
+    """Intervals with refined ends, worse by ``allowed`` at most; failing these, without the narrow
+    ones, whose ends may have no solution."""
+    intervals = intervals_of(models, at)
+    fewer = intervals.without_slivers(models[0].law, NARROW)
+    for choice in dict.fromkeys((intervals, fewer)):
+        answer = refine(models, at, choice, target)
+        if answer is not None and answer[1].worst <= at.worst + allowed:
+            return answer
+    return None
+
+
+def _leads_to(models: Sequence[Model], start: Iterate, end: Iterate) -> bool:
+    """Whether two selections are about the same, or the largest error rises nowhere along the line
+    from one to the other: then the first ends in no valley of its own."""
+    if _distance(start, end) < SAME:
+        return True
+    change = end.pi - start.pi
+    at = start.states
+    for share in ON_THE_WAY:
+        states = at
+        if share > 0:
+            found = solve_all(models, start.grid, start.pi + share * change, at)
+            if found is None:
+                return False
+            states = at = found
+        errors = np.array([state.error for state in states])
+        largest = states[int(errors.argmax())]
+        z = models[int(errors.argmax())].derivative(largest, start.grid.t)
+        if start.grid.weight @ (z * change) > LEVEL:
+            return False
+    return True
+
+
 def _distance(a: Iterate, b: Iterate) -> float:
     """Probability that one selection keeps a sample and the other does not."""
     return float(a.grid.weight @ np.abs(a.pi - b.pi))
 
 
-def selection_of(found: Search, law: ScoreLaw) -> Selection:
+def selection_of(found: Search | Found, law: ScoreLaw) -> Selection:
     """The selection that was found: intervals, or failing these a table of probabilities."""
     if found.intervals is not None:
         return found.intervals.selection(law)
-    grid, pi = found.best.grid, np.clip(found.best.pi, 0.0, 1.0)
+    at = found.best if isinstance(found, Search) else found.at
+    grid, pi = at.grid, np.clip(at.pi, 0.0, 1.0)
     return TabulatedSelection(tuple(map(float, grid.t)), tuple(map(float, pi)))
 
 
