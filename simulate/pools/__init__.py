@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from simulate.pools.draw import draw_indices
 from simulate.pools.optional import MissingPackageError, PoolError
 from simulate.pools.pool import Pool, make_pool, read_pool
+from simulate.pools.predicted import Parted, part_pilot, predict_study
 from simulate.pools.preparation import RandomFeatures, Standardise, Whiten, prepare
 from simulate.pools.rules import (
     NAMED,
@@ -33,6 +34,7 @@ __all__ = [
     "LeverageSelection",
     "MissingPackageError",
     "OsmacSelection",
+    "Parted",
     "Pool",
     "PoolError",
     "RandomFeatures",
@@ -48,6 +50,8 @@ __all__ = [
     "load_digits_task",
     "load_fashion_mnist",
     "make_pool",
+    "part_pilot",
+    "predict_study",
     "prepare",
     "read_pool",
     "ridge_as_c",
