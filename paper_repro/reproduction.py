@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import xarray as xr
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from paper_repro.claims import Claim
 from paper_repro.results import point_table
+from simulate.running.kept import Progress
 from simulate.experiment import Experiment, Report, Size, run_experiment
 from theory import FixedFraction, Problem, RandomSelection
 from theory.axes import coordinate
@@ -91,22 +92,46 @@ class Reproduction:
         )
 
 
+class Run(NamedTuple):
+    """How a figure is to be computed. directory: where it may keep what is finished."""
+
+    full: bool
+    seed: int = 0
+    directory: Path | None = None
+    executor: Executor | None = None
+    report: Report | None = None
+
+    def part(self, name: str) -> Path | None:
+        """A directory of its own for a part of the work, at this scale and seed."""
+        if self.directory is None:
+            return None
+        return self.directory / f"{name}-{'full' if self.full else 'quick'}-seed{self.seed}"
+
+    def progress(self, what: str) -> Progress | None:
+        """Tells the report how many of these are finished."""
+        report = self.report
+        return None if report is None else lambda done, total: report.predicting(done, total, what)
+
+
 @dataclass(frozen=True)
 class OwnReproduction:
     """A figure that computes in its own way: of real data, or of another theory.
 
-    run: from (full, seed, executor) to its results. Otherwise as a Reproduction.
+    run: from how it is to be computed to its results. needs: variables of the results. absent: why
+    it cannot run here, such as for want of data, with a remedy; empty where it can. Otherwise as a
+    Reproduction.
     """
 
     name: str
     title: str
     shows: str
     minutes: tuple[float, float]
-    run: Callable[[bool, int, Executor | None], xr.Dataset]
+    run: Callable[[Run], xr.Dataset]
     draw: Callable[[xr.Dataset], dict[str, Figure]]
     table: Callable[[xr.Dataset], pd.DataFrame]
     claims: Callable[[xr.Dataset], list[Claim]]
     needs: tuple[str, ...]
+    absent: Callable[[], str] = lambda: ""
 
     def compute(
         self,
@@ -116,10 +141,10 @@ class OwnReproduction:
         executor: Executor | None = None,
         report: Report | None = None,
     ) -> xr.Dataset:
-        """Run it; nothing is kept of a run that was stopped."""
-        del directory, report
+        """Run it; studies of real data go on where they were stopped."""
+        results = self.run(Run(full, seed, directory, executor, report))
         scale = "full" if full else "quick"
-        return self.run(full, seed, executor).assign_attrs(title=self.title, seed=seed, scale=scale)
+        return results.assign_attrs(title=self.title, seed=seed, scale=scale)
 
     def differing(self, results: xr.Dataset) -> list[str]:
         """How results differ from those that this version computes."""

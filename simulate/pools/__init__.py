@@ -21,7 +21,7 @@ from simulate.pools.rules import (
 )
 from simulate.pools.splits import SplitSizes, split
 from simulate.pools.studies import FittedSurrogate, Study, study
-from simulate.pools.tasks import load_digits_task, load_fashion_mnist
+from simulate.pools.tasks import load_digits_task, load_fashion_mnist, load_flights_task
 
 if TYPE_CHECKING:
     from simulate.pools.classifier import SelectedSubsetClassifier
@@ -49,6 +49,7 @@ __all__ = [
     "inclusion_probabilities",
     "load_digits_task",
     "load_fashion_mnist",
+    "load_flights_task",
     "make_pool",
     "part_pilot",
     "predict_study",

@@ -19,6 +19,7 @@ from simulate.pools.pool import Pool
 from simulate.pools.rules import inclusion_probabilities, vary
 from simulate.pools.splits import stratified_order
 from simulate.pools.studies import GRID, Study, begin_repeat, described, on_one_core
+from simulate.running.identity import digest
 from simulate.running.kept import Progress, kept_answers
 from simulate.sample import stream
 from theory.checks import InvalidFieldError, as_count
@@ -62,7 +63,7 @@ def part_pilot(pool: Pool, size: int, seed: int = 0) -> Parted:
 def predict_study(
     pool: Pool,
     plan: Study,
-    pilot: Pool,
+    pilot: Pool | None = None,
     surrogates: int = 1,
     executor: Executor | None = None,
     progress: Progress | None = None,
@@ -70,7 +71,9 @@ def predict_study(
 ) -> xr.Dataset:
     """Predictions of every point of a study of the pool, over (surrogate, scheme, fraction).
 
-    pilot: labelled samples apart from the pool. surrogates: of how many of the study's repeats, 1
+    pilot: labelled samples apart from the pool. None, for data too few to be parted: every sample
+        of the pool but those of a repeat's surrogate part; then theory and experiments share
+        samples, and agree the more. surrogates: of how many of the study's repeats, 1
         to plan.repeats; predictions are averaged over them.
     executor, progress, directory: as of ``simulate.pools.study``.
     Returns theory_misclassification and theory_log_loss, each with its sampling error from the
@@ -103,7 +106,7 @@ def predict_study(
     packed = cloudpickle.dumps(plan)
     digests = {}
     if directory is not None:
-        digests = {**described(pool, plan), "pilot": described(pilot, plan)["pool"]}
+        digests = {**described(pool, plan), "pilot": digest(pilot and (pilot.features, pilot.labels))}
     found = kept_answers(
         list(jobs),
         lambda job: predict_repeat(pool, plan, pilot, *jobs[job]),
@@ -119,18 +122,22 @@ def predict_study(
         {f"theory_{name}": (GRID, means[..., k]) for k, name in enumerate(COLUMNS)},
         plan.coordinates,
         {
-            "pilot_labels": len(pilot.labels),
+            "pilot_labels": int(found[next(iter(jobs))][1][0]),
+            "points_per_dimension": float(found[next(iter(jobs))][1][1]),
             "theory_surrogates": count,
-            "caution": next(iter(found.values()))[1].item(),
+            "caution": found[next(iter(jobs))][2].item(),
         },
     )
 
 
 def predict_repeat(
-    pool: Pool, plan: Study, pilot: Pool, number: int, label: int
+    pool: Pool, plan: Study, pilot: Pool | None, number: int, label: int
 ) -> tuple[NDArray[Any], ...]:
-    """Predictions [schemes, fractions, COLUMNS] by one surrogate of one repeat, and a caution."""
+    """By one surrogate of one repeat: predictions [schemes, fractions, COLUMNS], the number n of
+    labels with n/p, and a caution."""
     parts, prepared, surrogates = begin_repeat(pool, plan, number)
+    if pilot is None:
+        pilot = pool.take(np.setdiff1d(np.arange(len(pool.labels)), parts.surrogate))
     x = prepared(pilot.features)
     theta, b = surrogates[label]
     scores = x.astype(np.float64) @ theta + b
@@ -156,4 +163,5 @@ def predict_repeat(
             best = near[plan.ridges[np.nanargmin(errors) if np.isfinite(errors).any() else 0]]
             known[key] = np.array([getattr(best, name) for name in COLUMNS])
         results[j, k] = known[key]
-    return results, np.array(next(iter(near.values())).caution)
+    labels = np.array([population.size, population.size / population.dimension])
+    return results, labels, np.array(next(iter(near.values())).caution)
