@@ -12,9 +12,10 @@ standard errors, which it ranks right. DIRECTORY keeps finished parts and the re
 
 import argparse
 import time
-from concurrent.futures import Executor
 from contextlib import nullcontext
 from pathlib import Path
+
+from rich.console import Console
 
 from paper_repro.reproduction import Run
 from paper_repro.reproductions.real_data import (
@@ -27,6 +28,7 @@ from paper_repro.reproductions.real_data import (
 from paper_repro.reproductions.real_fashion import TASK
 from simulate import process_pool
 from simulate.files import write_dataset
+from simulate.running.progress import ProgressReport
 
 SCHEMES = (
     "random",
@@ -37,14 +39,11 @@ SCHEMES = (
 POOLS, FRACTIONS, PILOT = (1024, 4096, 16384), (0.2, 0.5, 1.0), 10_000
 
 
-class Lines:
-    """Prints what is finished."""
+class Lines(ProgressReport):
+    """A line for every finished part."""
 
     def predicting(self, done: int, total: int, what: str) -> None:
-        print(f"{done} of {total} {what}, {time.process_time():.0f} s", flush=True)
-
-    def expecting(self, predictions: object, plans: object) -> None:  # type: ignore[override]
-        raise NotImplementedError
+        print(f"{done} of {total} {what}, {time.process_time():.0f} s of processor", flush=True)
 
 
 def main() -> None:
@@ -56,7 +55,7 @@ def main() -> None:
     given = parser.parse_args()
     pool = process_pool(given.workers) if given.workers > 1 else nullcontext()
     with pool as executor:
-        run = Run(True, 0, given.directory, executor, Lines())
+        run = Run(True, 0, given.directory, executor, Lines(Console()))
         scale = Scale(POOLS, FRACTIONS, given.repeats, PILOT, given.draws, SCHEMES)
         results = compute_task(TASK, run, scale)
     write_dataset(given.directory / "points.nc", results)

@@ -11,6 +11,8 @@ from paper_repro.reproductions import (
     low_dimension,
     optimal_selection,
     real_digits,
+    real_fashion,
+    real_tabular,
     top_k,
     unbiased,
     weak_vs_strong,
@@ -33,7 +35,14 @@ EXPERIMENTS: dict[str, Reproduction] = {
 """The figures whose theory and simulation are laid over each other."""
 
 OWN: dict[str, OwnReproduction] = {
-    module.FIGURE.name: module.FIGURE for module in (optimal_selection, low_dimension, real_digits)
+    module.FIGURE.name: module.FIGURE
+    for module in (optimal_selection, low_dimension, real_digits, real_fashion, real_tabular)
 }
 
 REPRODUCTIONS: dict[str, AnyReproduction] = {**EXPERIMENTS, **OWN}
+
+
+def absent(name: str) -> str:
+    """Why a figure cannot be computed here, such as for want of data; empty where it can."""
+    figure = REPRODUCTIONS[name]
+    return figure.absent() if isinstance(figure, OwnReproduction) else ""

@@ -297,7 +297,7 @@ def agreement(results: xr.Dataset) -> Agreement:
         theory = 100 * here.theory_misclassification.values
         error = 100 * here.theory_misclassification_sampling_error.values
         for k, scheme in enumerate(here.scheme.values):
-            if scheme == "random" and first or not full and scheme != "random":
+            if first if scheme == "random" else not full:
                 gaps.append(theory[k] - real[k].mean())
                 within.append(abs(gaps[-1]) <= ALLOWED + ERRORS * error[k])
         for a, b in itertools.combinations(range(len(real)), 2) if not full else ():

@@ -106,7 +106,10 @@ def predict_study(
     packed = cloudpickle.dumps(plan)
     digests = {}
     if directory is not None:
-        digests = {**described(pool, plan), "pilot": digest(pilot and (pilot.features, pilot.labels))}
+        digests = {
+            **described(pool, plan),
+            "pilot": digest(pilot and (pilot.features, pilot.labels)),
+        }
     found = kept_answers(
         list(jobs),
         lambda job: predict_repeat(pool, plan, pilot, *jobs[job]),

@@ -146,7 +146,9 @@ def load_flights_task(samples: int = 40_000, file: str | Path | None = None) -> 
             raise PoolError(f"{path} has no column {name}: it is no table of flights")
     table = table.dropna(subset=[*numbers, "arr_delay"])
     if not as_count("samples", samples, least=4) <= len(table):
-        raise PoolError(f"{samples} flights are asked for and {path} has {len(table)}: ask for less")
+        raise PoolError(
+            f"{samples} flights are asked for and {path} has {len(table)}: ask for less"
+        )
     table = table.sample(samples, random_state=0)
     delay = np.sign(table.dep_delay) * np.log1p(table.dep_delay.abs())
     columns = pd.DataFrame(
