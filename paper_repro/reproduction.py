@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from paper_repro.claims import Claim
 from paper_repro.results import point_table
-from simulate.running.kept import Progress
 from simulate.experiment import Experiment, Report, Size, run_experiment
+from simulate.running.kept import Progress
 from theory import FixedFraction, Problem, RandomSelection
 from theory.axes import coordinate
 from theory.quantities import QUANTITIES

@@ -14,12 +14,13 @@ from paper_repro.claims import Claim
 from paper_repro.reproduction import OwnReproduction, Run
 from paper_repro.reproductions.real_data import (
     NEEDED,
+    WEAK_MARGIN,
     RealTask,
     Scale,
     agreement_claims,
-    beats,
     compute_task,
     draw_task,
+    paired_claims,
     power_label,
     table,
 )
@@ -41,7 +42,7 @@ TASK = RealTask(
 )
 
 SCALES = {
-    False: Scale((4096,), (0.1, 0.3, 0.6, 1.0), repeats=10, pilot=4000, draws=1),
+    False: Scale((4096,), (0.1, 0.2, 0.3, 0.6, 1.0), repeats=10, pilot=4000, draws=1),
     True: Scale(
         (1024, 4096, 16384),
         (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0),
@@ -58,7 +59,41 @@ def _run(run: Run) -> xr.Dataset:
 
 def claims(results: xr.Dataset) -> list[Claim]:
     """What the largest pool shows, by paired tests, and how the theory agrees."""
-    return agreement_claims(results)
+    hard, moderate = power_label(1.0, False), power_label(0.5, False)
+    tests = (
+        (
+            "surrogate of 20 %: 60 % of the labels by α = 1 beat all of them",
+            ("20 %", hard, 0.6),
+            ("20 %", "random", 1.0),
+            0.0,
+        ),
+        (
+            "surrogate of 4 %: 20 % of the labels by α = 0.5, and 4 %, beat 30 % at random",
+            ("4 %", moderate, 0.2),
+            ("4 %", "random", 0.3),
+            0.0,
+        ),
+        (
+            "surrogate of 20 %, 30 % of the labels by α = 1: weight 1 beats weight 1/π",
+            ("20 %", hard, 0.3),
+            ("20 %", power_label(1.0, True), 0.3),
+            0.0,
+        ),
+        (
+            "surrogate of 4 %, 10 % of the labels: random ones beat only the hardest",
+            ("4 %", "random", 0.1),
+            ("4 %", "only hardest", 0.1),
+            0.0,
+        ),
+        (
+            "30 % of the labels by α = 0.5: a surrogate of 4 % serves as well as one of 20 %, to"
+            f" {WEAK_MARGIN} points",
+            ("4 %", moderate, 0.3),
+            ("20 %", moderate, 0.3),
+            WEAK_MARGIN,
+        ),
+    )
+    return [*paired_claims(results, tests), *agreement_claims(results)]
 
 
 FIGURE = OwnReproduction(

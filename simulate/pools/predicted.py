@@ -106,10 +106,8 @@ def predict_study(
     packed = cloudpickle.dumps(plan)
     digests = {}
     if directory is not None:
-        digests = {
-            **described(pool, plan),
-            "pilot": digest(pilot and (pilot.features, pilot.labels)),
-        }
+        labelled = None if pilot is None else (pilot.features, pilot.labels)
+        digests = {**described(pool, plan), "pilot": digest(labelled)}
     found = kept_answers(
         list(jobs),
         lambda job: predict_repeat(pool, plan, pilot, *jobs[job]),
