@@ -232,7 +232,7 @@ def test_theory_of_a_study_meets_its_experiments() -> None:
     theory = predict_study(parted.study, given, parted.pilot, 4)
     results = real.merge(theory)
     found = real_data.agreement(results)
-    assert found.points_within == 1
+    assert found.points_within == 1, found
     assert found.ranked >= 4
     assert found.ranked_right == 1
 
@@ -257,6 +257,12 @@ def test_agreement_counts_what_it_says() -> None:
     found = real_data.agreement(results)
     assert (found.points, found.pairs, found.ranked) == (3, 1, 1)  # the full pool counts once
     assert (found.points_within, found.pairs_within, found.ranked_right) == (1, 1, 1)
+    assert found.pairs_attainable == pytest.approx(1)
+    noisy = results.isel(data_set=slice(2)).assign(
+        misclassification=results.misclassification.isel(data_set=slice(2))
+        + xr.DataArray([[-0.02, 0.02], [0.02, -0.02]], dims=("scheme", "data_set"))
+    )  # a difference of four points more and less
+    assert real_data.agreement(noisy).pairs_attainable == pytest.approx(0.1, abs=0.02)
     moved = results.assign(theory_misclassification=results.theory_misclassification + 0.006)
     assert real_data.agreement(moved).points_within == 0
     assert real_data.agreement(moved).ranked_right == 1

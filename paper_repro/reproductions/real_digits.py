@@ -71,10 +71,9 @@ def draw(results: xr.Dataset) -> Figure:
             f"{TITLE}\nN = {results.attrs['pool_samples']}, {COMPONENTS} whitened components,"
             f" logistic loss, ridge λ = {RIDGE:g}, surrogate of {SIZES.surrogate} labels (error"
             f" {surrogate:.0%})\npoints: real experiments, {results.sizes['data_set']} random"
-            " splits, ±1 s.e.; lines: theory from the same"
-            f" {results.attrs['pilot_labels']} digits (n/p ="
-            f" {results.attrs['points_per_dimension']:.0f}, so that it is good to ±{error:.1f}"
-            " points only)",
+            " splits, ±1 s.e.\nlines: theory from"
+            f" {results.attrs['pilot_labels']} of the same digits (few: n/p ="
+            f" {results.attrs['points_per_dimension']:.0f}, good to ±{error:.1f} points)",
             panel=(4.3, 3.4),
             share_y=True,
         )
