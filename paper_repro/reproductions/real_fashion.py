@@ -30,6 +30,8 @@ from simulate.pools.tasks import fashion_mnist_absent
 NAME = "real-fashion"
 SHOWS = "real data: theory from a labelled pilot meets experiments, scheme by scheme"
 FEATURES = 256
+MATCHES = 0.1
+"""Points of misclassification by which a subset may err more and still match all labels."""
 
 TASK = RealTask(
     title="Fashion-MNIST, shirts against four other tops: which labels to buy",
@@ -42,7 +44,7 @@ TASK = RealTask(
 )
 
 SCALES = {
-    False: Scale((4096,), (0.1, 0.2, 0.3, 0.6, 1.0), repeats=10, pilot=4000, draws=1),
+    False: Scale((4096,), (0.1, 0.3, 0.6, 1.0), repeats=20, pilot=4000, draws=1),
     True: Scale(
         (1024, 4096, 16384),
         (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0),
@@ -62,16 +64,17 @@ def claims(results: xr.Dataset) -> list[Claim]:
     hard, moderate = power_label(1.0, False), power_label(0.5, False)
     tests = (
         (
-            "surrogate of 20 %: 60 % of the labels by α = 1 beat all of them",
+            "60 % of the labels by α = 1, and 20 % for the surrogate, beat all of them",
             ("20 %", hard, 0.6),
             ("20 %", "random", 1.0),
             0.0,
         ),
         (
-            "surrogate of 4 %: 20 % of the labels by α = 0.5, and 4 %, beat 30 % at random",
-            ("4 %", moderate, 0.2),
-            ("4 %", "random", 0.3),
-            0.0,
+            "60 % of the labels by α = 0.5, and 4 % for the surrogate, do as well as all, to"
+            f" {MATCHES} points",
+            ("4 %", moderate, 0.6),
+            ("4 %", "random", 1.0),
+            MATCHES,
         ),
         (
             "surrogate of 20 %, 30 % of the labels by α = 1: weight 1 beats weight 1/π",
@@ -93,7 +96,7 @@ def claims(results: xr.Dataset) -> list[Claim]:
             WEAK_MARGIN,
         ),
     )
-    return [*paired_claims(results, tests), *agreement_claims(results)]
+    return [*paired_claims(results, MATCHES, tests), *agreement_claims(results)]
 
 
 FIGURE = OwnReproduction(
