@@ -220,19 +220,20 @@ def test_theory_of_a_study_is_that_of_its_surrogates(tmp_path: Path) -> None:
 
 
 def test_theory_of_a_study_meets_its_experiments() -> None:
-    parted = part_pilot(draw(4000, 10, seed=3), 1500)
+    pool = draw(2500, 10, seed=3)
     given = plan(
         schemes={"random": "random", "hard": "hard", "easy": "easy"},
         fractions=[0.2, 0.5],
         sizes=SplitSizes(surrogate=60, test=1000, pool=300),
         preparation=(),
-        repeats=20,
+        repeats=80,
     )
-    real = study(parted.study, given)
-    theory = predict_study(parted.study, given, parted.pilot, 4)
-    results = real.merge(theory)
-    found = real_data.agreement(results)
+    real = study(pool, given)
+    theory = predict_study(pool, given, None, 4)  # of the same samples: their luck is shared
+    assert theory.attrs["pilot_labels"] == 2500 - 60
+    found = real_data.agreement(real.merge(theory))
     assert found.points_within == 1, found
+    assert abs(found.mean_gap) < 0.75, found  # some three standard errors
     assert found.ranked >= 4
     assert found.ranked_right == 1
 
