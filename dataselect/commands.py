@@ -21,7 +21,7 @@ from figures import plot as draw_sweep
 from figures.style import save_figure
 from figures.sweeps import SIMULATION, THEORY
 from paper_repro import accuracy, validation
-from paper_repro.catalogue import REPRODUCTIONS
+from paper_repro.catalogue import REPRODUCTIONS, absent
 from paper_repro.report import write_report
 from paper_repro.reproduce import draw, load_results
 from paper_repro.reproduce import reproduce as reproduce_figure
@@ -86,7 +86,9 @@ def reproduce(
     if from_results and (full or seed):
         given = "--full" if full else f"--seed {seed}"
         raise theory.InvalidFieldError("--from-results", given, "given without --full and --seed")
-    chosen = list(REPRODUCTIONS) if figure == "all" else [figure]
+    chosen = [figure or ""]
+    if figure == "all":
+        chosen = _computable(console, output if from_results else None)
     held = []
     if from_results:
         saved = {name: load_results(REPRODUCTIONS[name], output / name) for name in chosen}
@@ -105,6 +107,18 @@ def reproduce(
     _list_files(console, write_report(output, list(REPRODUCTIONS.values())))
     if not all(held):
         raise typer.Exit(1)
+
+
+def _computable(console: Console, output: Path | None) -> list[str]:
+    """All figures but those without their data, or results where these are in OUTPUT."""
+    chosen = []
+    for name in REPRODUCTIONS:
+        there = output is not None and (output / name / f"{name}.nc").exists()
+        if there or not (why := absent(name)):
+            chosen.append(name)
+        else:
+            console.print(f"{name} is left out: {why}", soft_wrap=True, highlight=False)
+    return chosen
 
 
 def _list_figures(console: Console) -> None:

@@ -1,11 +1,6 @@
 """Every figure that can be reproduced, by name, in the order of the report."""
 
-from paper_repro.reproduction import (
-    AnyReproduction,
-    OwnReproduction,
-    PartsReproduction,
-    Reproduction,
-)
+from paper_repro.reproduction import AnyReproduction, OwnReproduction, Reproduction
 from paper_repro.reproductions import (
     beats_full_sample,
     figure_2,
@@ -17,6 +12,8 @@ from paper_repro.reproductions import (
     optimal_selection,
     phase_diagram,
     real_digits,
+    real_fashion,
+    real_tabular,
     top_k,
     unbiased,
     weak_vs_strong,
@@ -38,9 +35,22 @@ EXPERIMENTS: dict[str, Reproduction] = {
 }
 """The figures whose theory and simulation are laid over each other."""
 
-OWN: dict[str, OwnReproduction | PartsReproduction] = {
+OWN: dict[str, OwnReproduction] = {
     module.FIGURE.name: module.FIGURE
-    for module in (optimal_selection, phase_diagram, low_dimension, real_digits)
+    for module in (
+        optimal_selection,
+        phase_diagram,
+        low_dimension,
+        real_digits,
+        real_fashion,
+        real_tabular,
+    )
 }
 
 REPRODUCTIONS: dict[str, AnyReproduction] = {**EXPERIMENTS, **OWN}
+
+
+def absent(name: str) -> str:
+    """Why a figure cannot be computed here, such as for want of data; empty where it can."""
+    figure = REPRODUCTIONS[name]
+    return figure.absent() if isinstance(figure, OwnReproduction) else ""

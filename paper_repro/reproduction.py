@@ -1,14 +1,11 @@
 """What a reproduction is: problems on labelled axes, and what is simulated, drawn and claimed."""
 
-import hashlib
 import itertools
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import xarray as xr
@@ -17,7 +14,7 @@ from matplotlib.figure import Figure
 from paper_repro.claims import Claim
 from paper_repro.results import point_table
 from simulate.experiment import Experiment, Report, Size, run_experiment
-from simulate.files import write_json
+from simulate.running.kept import Progress
 from theory import FixedFraction, Problem, RandomSelection
 from theory.axes import coordinate
 from theory.quantities import QUANTITIES
@@ -98,22 +95,46 @@ class Reproduction:
         )
 
 
+class Run(NamedTuple):
+    """How a figure is to be computed. directory: where it may keep what is finished."""
+
+    full: bool
+    seed: int = 0
+    directory: Path | None = None
+    executor: Executor | None = None
+    report: Report | None = None
+
+    def part(self, name: str) -> Path | None:
+        """A directory of its own for a part of the work, at this scale and seed."""
+        if self.directory is None:
+            return None
+        return self.directory / f"{name}-{'full' if self.full else 'quick'}-seed{self.seed}"
+
+    def progress(self, what: str) -> Progress | None:
+        """Tells the report how many of these are finished."""
+        report = self.report
+        return None if report is None else lambda done, total: report.predicting(done, total, what)
+
+
 @dataclass(frozen=True)
 class OwnReproduction:
     """A figure that computes in its own way: of real data, or of another theory.
 
-    run: from (full, seed, executor) to its results. Otherwise as a Reproduction.
+    run: from how it is to be computed to its results. needs: variables of the results. absent: why
+    it cannot run here, such as for want of data, with a remedy; empty where it can. Otherwise as a
+    Reproduction.
     """
 
     name: str
     title: str
     shows: str
     minutes: tuple[float, float]
-    run: Callable[[bool, int, Executor | None], xr.Dataset]
+    run: Callable[[Run], xr.Dataset]
     draw: Callable[[xr.Dataset], dict[str, Figure]]
     table: Callable[[xr.Dataset], pd.DataFrame]
     claims: Callable[[xr.Dataset], list[Claim]]
     needs: tuple[str, ...]
+    absent: Callable[[], str] = lambda: ""
 
     def compute(
         self,
@@ -123,64 +144,8 @@ class OwnReproduction:
         executor: Executor | None = None,
         report: Report | None = None,
     ) -> xr.Dataset:
-        """Run it; nothing is kept of a run that was stopped."""
-        del directory, report
-        scale = "full" if full else "quick"
-        return self.run(full, seed, executor).assign_attrs(title=self.title, seed=seed, scale=scale)
-
-    def differing(self, results: xr.Dataset) -> list[str]:
-        """How results differ from those that this version computes."""
-        return [f"{name} is missing" for name in self.needs if name not in results]
-
-    def rows(self, results: xr.Dataset) -> pd.DataFrame:
-        """What is written as CSV."""
-        return self.table(results)
-
-
-@dataclass(frozen=True)
-class PartsReproduction:
-    """A figure made of parts that are computed one by one, on any executor, and kept.
-
-    parts: from ``full`` to what is to be computed, picklable and told apart by repr. work: the
-    numbers of one part, a function of a module. assemble: from ``full`` and the numbers of all
-    parts, in their order, to results. Otherwise as a Reproduction.
-    """
-
-    name: str
-    title: str
-    shows: str
-    minutes: tuple[float, float]
-    parts: Callable[[bool], Sequence[Any]]
-    work: Callable[[Any], Mapping[str, Any]]
-    assemble: Callable[[bool, Sequence[Mapping[str, Any]]], xr.Dataset]
-    draw: Callable[[xr.Dataset], dict[str, Figure]]
-    table: Callable[[xr.Dataset], pd.DataFrame]
-    claims: Callable[[xr.Dataset], list[Claim]]
-    needs: tuple[str, ...]
-
-    def compute(
-        self,
-        full: bool,
-        seed: int = 0,
-        directory: Path | None = None,
-        executor: Executor | None = None,
-        report: Report | None = None,
-    ) -> xr.Dataset:
-        """Compute the parts that the directory does not hold, and put all together."""
-        parts = list(self.parts(full))
-        store = None if directory is None else directory / "parts"
-        done = {k: kept for k, part in enumerate(parts) if (kept := _kept(store, part)) is not None}
-        left = [k for k in range(len(parts)) if k not in done]
-        if report is not None and done:
-            report.predicting(len(done), len(parts), "parts, computed before")
-        for k, numbers in _answers(self.work, parts, left, executor):
-            done[k] = numbers
-            if store is not None:
-                content = {"part": _key(parts[k]), "numbers": numbers}
-                write_json(_path(store, parts[k]), content)
-            if report is not None and len(done) % max(1, len(parts) // REPORTS) == 0:
-                report.predicting(len(done), len(parts), "parts")
-        results = self.assemble(full, [done[k] for k in range(len(parts))])
+        """Run it; studies of real data go on where they were stopped."""
+        results = self.run(Run(full, seed, directory, executor, report))
         scale = "full" if full else "quick"
         return results.assign_attrs(title=self.title, seed=seed, scale=scale)
 
@@ -193,44 +158,4 @@ class PartsReproduction:
         return self.table(results)
 
 
-REPORTS = 20
-"""How often progress is reported."""
-
-
-def _answers(
-    work: Callable[[Any], Mapping[str, Any]],
-    parts: Sequence[Any],
-    left: Sequence[int],
-    executor: Executor | None,
-) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Numbers of parts as they are finished."""
-    if executor is None:
-        yield from ((k, work(parts[k])) for k in left)
-        return
-    futures = {executor.submit(work, parts[k]): k for k in left}
-    try:
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
-        for future in futures:
-            future.cancel()
-
-
-def _key(part: Any) -> str:
-    """A part's name, which another version of this package does not share."""
-    return f"{version('data-selection-theory')}: {part!r}"
-
-
-def _path(store: Path, part: Any) -> Path:
-    return store / f"{hashlib.sha256(_key(part).encode()).hexdigest()[:16]}.json"
-
-
-def _kept(store: Path | None, part: Any) -> Mapping[str, Any] | None:
-    """The numbers of a part that was finished before."""
-    if store is None or not _path(store, part).exists():
-        return None
-    content = json.loads(_path(store, part).read_text())
-    return dict(content["numbers"]) if content["part"] == _key(part) else None
-
-
-AnyReproduction = Reproduction | OwnReproduction | PartsReproduction
+AnyReproduction = Reproduction | OwnReproduction

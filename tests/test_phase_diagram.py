@@ -10,7 +10,6 @@ import pytest
 import xarray as xr
 from scipy.special import expit
 
-from paper_repro.reproduction import PartsReproduction
 from paper_repro.reproductions import phase_diagram
 from paper_repro.reproductions.settings import LABELS
 from paper_repro.reproductions.unbiased import InfluenceSelection
@@ -18,32 +17,23 @@ from theory import F2, SingleIndex
 from theory.score import score_law
 
 
-def counted(calls: list[int]) -> PartsReproduction:
-    """Squares of four numbers; the third fails as long as two are counted."""
+def test_finished_parts_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[Any] = []
 
-    def work(part: int) -> Mapping[str, Any]:
-        calls.append(part)
-        if part == 2 and len(calls) == 3:
+    def work(part: Any) -> Mapping[str, Any]:
+        if len(done) == 3:
             raise KeyboardInterrupt
-        return {"square": part**2, "missing": float("nan")}
+        done.append(part)
+        return invented(part)
 
-    def assemble(full: bool, numbers: Any) -> xr.Dataset:
-        return xr.Dataset({"square": ("part", [n["square"] for n in numbers])})
-
-    return PartsReproduction(
-        "squares", "", "", (0, 0), lambda full: range(4), work, assemble,
-        lambda r: {}, lambda r: r.to_dataframe(), lambda r: [], ("square",),
-    )  # fmt: skip
-
-
-def test_interrupted_parts_are_kept(tmp_path: Path) -> None:
-    calls: list[int] = []
-    figure = counted(calls)
+    monkeypatch.setattr(phase_diagram, "work", work)
     with pytest.raises(KeyboardInterrupt):
-        figure.compute(False, directory=tmp_path)
-    results = figure.compute(False, directory=tmp_path)
-    assert results.square.values.tolist() == [0, 1, 4, 9]
-    assert calls == [0, 1, 2, 2, 3]
+        phase_diagram.FIGURE.compute(False, directory=tmp_path)
+    monkeypatch.setattr(phase_diagram, "work", invented)
+    first = phase_diagram.FIGURE.compute(False, directory=tmp_path)
+    monkeypatch.setattr(phase_diagram, "work", work)  # would be interrupted
+    again = phase_diagram.FIGURE.compute(False, directory=tmp_path)
+    xr.testing.assert_identical(first, again)
 
 
 def test_row_of_the_map_describes_its_optima() -> None:

@@ -15,7 +15,8 @@ from matplotlib import pyplot as plt
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from paper_repro.reproductions import real_digits
+from paper_repro.reproduction import Run
+from paper_repro.reproductions import real_data, real_digits
 from simulate.fitting.fit import fit
 from simulate.pools import (
     FittedSurrogate,
@@ -378,8 +379,15 @@ def test_fashion_mnist_from_idx_files(tmp_path: Path) -> None:
 def test_figure_of_the_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sklearn")
     monkeypatch.setitem(real_digits.REPEATS, False, 4)
-    results = real_digits.compute(full=False)
+    monkeypatch.setitem(real_digits.DRAWS, False, 1)
+    monkeypatch.setattr(real_digits, "QUICK_FRACTIONS", (0.1, 0.3, 0.5, 1.0))
+    results = real_digits.compute_digits(Run(False))
     assert results.sizes["data_set"] == 4
+    assert results.attrs["pilot_labels"] == 1597
+    assert not results.attrs["caution"]
+    gap = results.theory_misclassification - results.misclassification.mean("data_set")
+    assert float(abs(gap).mean()) < 0.015
+    assert float(abs(gap.sel(fraction=1.0)).max()) < 0.015
     claims = real_digits.claims(results)
     worst = claims[-1]
     assert "only the hardest" in worst.statement
@@ -387,7 +395,7 @@ def test_figure_of_the_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     figure = real_digits.draw(results)
     assert len(figure.axes) == 2
     plt.close(figure)
-    assert len(real_digits.table(results)) == len(real_digits.schemes())
+    assert len(real_data.table(results)) == 2 * len(real_data.schemes())
     # a claim fails where the numbers say otherwise
     swapped = results.assign(misclassification=-results.misclassification)
     assert not any(claim.holds for claim in real_digits.claims(swapped))

@@ -21,14 +21,17 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm
 
 from figures import figure_style, log_ticks, panel_grid, refined, winner_map
 from figures.style import POWER_STYLES, SchemeStyle
 from paper_repro.claims import Claim
-from paper_repro.reproduction import PartsReproduction
+from paper_repro.reproduction import OwnReproduction, Run
 from paper_repro.reproductions.settings import LABELS, full_sample
+from simulate.running.identity import digest
+from simulate.running.kept import kept_answers
 from theory import (
     OptimalSelection,
     Problem,
@@ -42,6 +45,8 @@ from theory import (
     tuned_selection,
 )
 from theory.optimal import paper_schemes
+
+Array = NDArray[np.float64]
 
 RIDGE = 0.01
 STEPS = {False: 14, True: 40}
@@ -87,6 +92,10 @@ class Boundary(NamedTuple):
     size: float
 
 
+ROW_NAMES = ("schemes", "full_sample", "optimum", "error", "gap", "lower", "hole", "far")
+BOUNDARY_NAMES = ("root", "gain_at_many", "gain_at_few", "ridge", "full_ridge")
+
+
 def parts(full: bool) -> list[Row | Boundary]:
     """The slowest first."""
     sizes = tuple(float(s) for s in np.geomspace(*SIZES, STEPS[full]).round(4))
@@ -96,6 +105,31 @@ def parts(full: bool) -> list[Row | Boundary]:
         *(Boundary(labels, float(size)) for labels in LABELS for size in boundary),
         *(Row(labels, float(g), sizes) for labels in LABELS for g in fractions),
     ]
+
+
+def compute(run: Run) -> xr.Dataset:
+    """The diagram; every part is kept as it ends."""
+    jobs = {digest((*_names(part), *part))[:16]: part for part in parts(run.full)}
+    found = kept_answers(
+        list(jobs),
+        lambda job: _arrays(jobs[job]),
+        lambda job: (_arrays, jobs[job]),
+        {"setting": digest((RIDGE, BRACKET, PRECISE))},
+        None if run.directory is None else run.directory / "parts",
+        run.executor,
+        run.progress("parts of the phase diagram"),
+    )
+    return assemble(run.full, [dict(zip(_names(jobs[j]), found[j], strict=True)) for j in jobs])
+
+
+def _arrays(part: Row | Boundary) -> tuple[Array, ...]:
+    """Numbers of a part, in the order of their names."""
+    numbers = work(part)
+    return tuple(np.asarray(numbers[name], dtype=np.float64) for name in _names(part))
+
+
+def _names(part: Row | Boundary) -> tuple[str, ...]:
+    return ROW_NAMES if isinstance(part, Row) else BOUNDARY_NAMES
 
 
 def work(part: Row | Boundary) -> Mapping[str, Any]:
@@ -457,14 +491,12 @@ def _corner(at: xr.Dataset, labels: str, basis: str) -> Claim:
     )
 
 
-FIGURE = PartsReproduction(
+FIGURE = OwnReproduction(
     name="phase-diagram",
     title="Phase diagram of the optimal selection",
     shows="easy, hard or a band between: what is best over N/p and the fraction kept",
     minutes=(0.8, 3.0),
-    parts=parts,
-    work=work,
-    assemble=assemble,
+    run=compute,
     draw=draw,
     table=table,
     claims=claims,

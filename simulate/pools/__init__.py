@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from simulate.pools.draw import draw_indices
 from simulate.pools.optional import MissingPackageError, PoolError
 from simulate.pools.pool import Pool, make_pool, read_pool
+from simulate.pools.predicted import Parted, part_pilot, predict_study
 from simulate.pools.preparation import RandomFeatures, Standardise, Whiten, prepare
 from simulate.pools.rules import (
     NAMED,
@@ -20,7 +21,7 @@ from simulate.pools.rules import (
 )
 from simulate.pools.splits import SplitSizes, split
 from simulate.pools.studies import FittedSurrogate, Study, study
-from simulate.pools.tasks import load_digits_task, load_fashion_mnist
+from simulate.pools.tasks import load_digits_task, load_fashion_mnist, load_flights_task
 
 if TYPE_CHECKING:
     from simulate.pools.classifier import SelectedSubsetClassifier
@@ -33,6 +34,7 @@ __all__ = [
     "LeverageSelection",
     "MissingPackageError",
     "OsmacSelection",
+    "Parted",
     "Pool",
     "PoolError",
     "RandomFeatures",
@@ -47,7 +49,10 @@ __all__ = [
     "inclusion_probabilities",
     "load_digits_task",
     "load_fashion_mnist",
+    "load_flights_task",
     "make_pool",
+    "part_pilot",
+    "predict_study",
     "prepare",
     "read_pool",
     "ridge_as_c",

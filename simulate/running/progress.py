@@ -47,6 +47,7 @@ class ProgressReport:
         )
         self._row: TaskID | None = None
         self._total = 0
+        self._counted: dict[str, int] = {}
 
     def __enter__(self) -> "ProgressReport":
         return self
@@ -69,9 +70,11 @@ class ProgressReport:
         return self
 
     def predicting(self, done: int, total: int, what: str) -> None:
-        """Say how many problems of a large grid are solved."""
-        if not self._quiet:
-            self._console.print(f"{done} of {total} {what}")
+        """Say, at every tenth, how many of these are done."""
+        before = self._counted.get(what, 0)
+        self._counted[what] = done
+        if not self._quiet and done * 10 // total != before * 10 // total:
+            self._console.print(f"{done} of {total} {what}", highlight=False)
 
     def begin(self, plan: Plan, finished: Mapping[Task, Array]) -> None:
         if not self._total:

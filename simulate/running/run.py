@@ -2,11 +2,11 @@
 
 import logging
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import cloudpickle
 import numpy as np
@@ -22,6 +22,7 @@ from theory._engine import require_double_precision
 from theory.machine import one_thread
 
 Array = NDArray[np.float64]
+Job = TypeVar("Job", bound=Hashable)
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def run(
         left = plan.left(finished)
         if watcher is not None:
             watcher.begin(plan, finished)
-        for task, results in _answers(left, executor):
+        for task, results in answers(left, executor, _run, _sent):
             if kept is not None:
                 kept.append(task, results)
             finished[task] = results
@@ -85,19 +86,29 @@ def run(
     return values
 
 
-def _answers(tasks: list[Task], executor: Executor | None) -> Iterator[tuple[Task, Array]]:
-    """Results as they come. Where local workers die, new ones take up what is left."""
+def answers(
+    jobs: Sequence[Job],
+    executor: Executor | None,
+    here: Callable[[Job], Any],
+    sent: Callable[[Job], tuple[Any, ...]],
+) -> Iterator[tuple[Job, Any]]:
+    """Results of distinct jobs as they come. Where local workers die, new ones take up the rest.
+
+    here: does a job in this process, where there is no executor. sent: what is submitted for a job,
+        a function and its arguments. A ValueError of a job is raised as it is.
+    Raises RunError as ``run`` does.
+    """
     if executor is None:
-        yield from ((task, _run(task)) for task in tasks)
+        yield from ((job, here(job)) for job in jobs)
         return
-    left = dict.fromkeys(tasks)
+    left = dict.fromkeys(jobs)
     deaths = 0
     while left:
         try:
-            for task, results in _answers_until_broken(list(left), executor):
-                del left[task]
+            for job, results in _answers_until_broken(list(left), executor, sent):
+                del left[job]
                 deaths = 0
-                yield task, results
+                yield job, results
         except BrokenExecutor as error:
             deaths += 1
             if not isinstance(executor, LocalProcesses) or deaths == MAX_DEATHS:
@@ -108,16 +119,18 @@ def _answers(tasks: list[Task], executor: Executor | None) -> Iterator[tuple[Tas
             executor.renew()
 
 
-def _answers_until_broken(tasks: list[Task], executor: Executor) -> Iterator[tuple[Task, Array]]:
-    futures: dict[Future[Array], Task] = {}
+def _answers_until_broken(
+    jobs: Sequence[Job], executor: Executor, sent: Callable[[Job], tuple[Any, ...]]
+) -> Iterator[tuple[Job, Any]]:
+    futures: dict[Future[Any], Job] = {}
     try:
-        for task in tasks:
-            futures[executor.submit(_run_packed, _packed(task))] = task
+        for job in jobs:
+            futures[executor.submit(*sent(job))] = job
         _say_if_nobody_works(futures, executor)
         for future in as_completed(futures):
             try:
                 results = future.result()
-            except (TaskError, BrokenExecutor):
+            except (TaskError, ValueError, BrokenExecutor):
                 raise
             except Exception as error:
                 raise _cluster_error(error) from error
@@ -127,7 +140,7 @@ def _answers_until_broken(tasks: list[Task], executor: Executor) -> Iterator[tup
             future.cancel()
 
 
-def _say_if_nobody_works(futures: Mapping[Future[Array], Task], executor: Executor) -> None:
+def _say_if_nobody_works(futures: Mapping[Future[Any], Any], executor: Executor) -> None:
     """Say so where a cluster has no workers after a while; it may get some later."""
     if workers_of_cluster(executor) is None:
         return
@@ -152,6 +165,10 @@ def _cluster_error(error: Exception) -> RunError:
             " same command again; finished tasks are kept if the run has a store"
         )
     return ExecutorError(f"the executor failed ({name}: {error})")
+
+
+def _sent(task: Task) -> tuple[Any, ...]:
+    return _run_packed, _packed(task)
 
 
 def _packed(task: Task) -> bytes:
