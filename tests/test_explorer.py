@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -169,6 +170,27 @@ def address() -> Iterator[str]:
         process.terminate()
 
 
+def plotted(page: Any) -> dict[tuple[str, float], float]:
+    """The values of the chart's points, by scheme and place, as their labels say."""
+    labels = page.locator("path[aria-label*='scheme:']").evaluate_all(
+        "marks => marks.map(mark => mark.getAttribute('aria-label'))"
+    )
+    points = {}
+    for label in labels:
+        parts = [part.rpartition(": ")[2] for part in label.split("; ")]
+        points[parts[2], float(parts[0])] = float(parts[1])
+    return points
+
+
+def assert_shows(page: Any, state: State) -> None:
+    """Every fifth plotted point is that of the theory."""
+    points = plotted(page)
+    assert {scheme for scheme, _ in points} == set(state.lines)
+    for scheme, x in list(points)[::5]:
+        wanted = predict(state.problem(scheme).replace({state.field: x})).misclassification
+        assert points[scheme, x] == pytest.approx(100 * wanted, abs=1e-5)
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_in_a_browser(address: str, tmp_path: Path) -> None:
     from playwright.sync_api import expect, sync_playwright
@@ -177,48 +199,57 @@ def test_in_a_browser(address: str, tmp_path: Path) -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
         page.set_default_timeout(120_000)
-        page.goto(address)
+        first = State(schemes=("random", "easiest"), surrogate="given")
+        page.goto(address + "/" + takeaway.link(first))
         link = page.get_by_text("Link to this state")
         link.wait_for()
+        page.locator("path[aria-label*='scheme:']").first.wait_for()
 
         def state() -> State:
             query = (link.get_attribute("href") or "").partition("?")[2]
             return State.from_query(dict(parse_qsl(query)))
 
-        def changed(before: State) -> State:
+        def changed(name: str, value: Any) -> State:
             deadline = time.monotonic() + 120
-            while (now := state()) == before and time.monotonic() < deadline:
+            while getattr(state(), name) != value and time.monotonic() < deadline:
                 time.sleep(0.05)
-            assert now != before
-            return now
+            assert getattr(state(), name) == value
+            return state()
 
-        at = state()
-        assert at == State()
-        for name, index in (("signal", 0), ("samples_per_dimension", 1)):
-            slider = page.get_by_role("slider").nth(index)
+        assert state() == first
+        assert_shows(page, first)
+        sliders = [n for n in controls.shown_controls(first) if n in controls.SLIDERS]
+        for place, name in enumerate(sliders):
+            slider = page.get_by_role("slider").nth(place)
             slider.focus()
             slider.press("ArrowRight")
-            at = changed(at)
-            steps = controls.SLIDERS[name]
-            assert getattr(at, name) == steps[list(steps).index(getattr(State(), name)) + 1]
-        for label, name, value in (
-            ("Surrogate", "surrogate", "trained"),
-            ("Loss", "loss", "squared"),
-            ("Data", "data", "mixture"),
-            ("Horizontal axis", "x", "ridge"),
+            steps = list(controls.SLIDERS[name])
+            at = changed(name, steps[steps.index(getattr(first, name)) + 1])
+        for name in ("fit_intercept", "reweight", "optimal", "tuned"):
+            page.get_by_label(controls.LABELS[name], exact=True).click()
+            changed(name, True)
+        for name in ("optimal", "tuned"):
+            page.get_by_label(controls.LABELS[name], exact=True).click()
+            changed(name, False)
+        for name, value in (
+            ("loss", "squared"),
+            ("data", "mixture"),
+            ("surrogate", "perfect"),
+            ("shown", "hardest"),
+            ("x", "ridge"),
         ):
-            page.get_by_label(label, exact=True).select_option(value)
-            at = changed(at)
-            assert getattr(at, name) == value
-        page.get_by_label("intercept", exact=True).click()
-        at = changed(at)
-        assert at.fit_intercept
+            page.get_by_label(controls.LABELS[name], exact=True).select_option(value)
+            at = changed(name, value)
+        page.locator("path[aria-label*='scheme: easiest']").first.wait_for()
+        expect(page.get_by_text("ridge λ").last).to_be_visible()
+        time.sleep(1)
+        assert_shows(page, at)
 
         with page.expect_download() as download:
             page.get_by_text("CSV of the lines").click()
         table = pd.read_csv(download.value.path())
-        assert set(table.scheme) == set(at.lines)
-        for row in table.iloc[::13].itertuples():
+        assert len(table) == len(at.lines) * len(at.values)
+        for row in table.iloc[::5].itertuples():
             problem: Problem = at.problem(str(row.scheme)).replace({"ridge": row.x})
             assert row.value == pytest.approx(predict(problem).misclassification, abs=1e-7)
 

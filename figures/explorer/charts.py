@@ -23,6 +23,9 @@ PERCENT = "misclassification"
 HEIGHT = 380
 """Of the main chart, in pixels."""
 
+AS_SVG = {"embedOptions": {"renderer": "svg"}}
+"""Drawn as SVG every point can be read, by screen readers and by tests."""
+
 AnyChart = alt.LayerChart | alt.FacetChart
 
 
@@ -74,7 +77,7 @@ def line_chart(
         layers.append(rule.encode(y="value:Q", tooltip=["what:N", "value:Q"]))
     if points is not None and len(points):
         layers += _simulated(points, x, colour, scale)
-    return alt.layer(*layers).properties(width="container", height=HEIGHT)
+    return alt.layer(*layers).properties(width="container", height=HEIGHT, usermeta=AS_SVG)
 
 
 def _simulated(points: pd.DataFrame, x: alt.X, colour: alt.Color, scale: float) -> list[alt.Chart]:
@@ -105,5 +108,5 @@ def rule_chart(state: State, table: pd.DataFrame) -> AnyChart:
         tooltip=[alt.Tooltip("score:Q", format=".2f"), alt.Tooltip("probability:Q", format=".3f")],
     )
     chart = alt.layer(area, line).resolve_scale(y="independent")
-    sized: AnyChart = chart.properties(width="container", height=170)
+    sized: AnyChart = chart.properties(width="container", height=170, usermeta=AS_SVG)
     return sized
