@@ -52,12 +52,6 @@ def pool_size(problem: Problem, dimension: int) -> int:
     return max(1, round(problem.samples_per_dimension * dimension))
 
 
-def reuse_weight(problem: Problem) -> float:
-    """The weight of the surrogate's samples in the final fit; 0 where it does not see them."""
-    source = problem.surrogate.source(problem.data)
-    return source.reuse if isinstance(source, Training) else 0.0
-
-
 def _scoring(problem: Problem) -> object:
     """Problems that agree in this, and in their data, share their surrogate and its samples."""
     source = problem.surrogate.source(problem.data)
@@ -96,7 +90,7 @@ def run_task(task: Task) -> Array:
             weights[:, k] = draw_weights(problem.selection, scores, sample.selection_uniforms)
         fitted = Labelled(sample.features, sample.labels(first.data))
         fitted_weights = weights
-        if any(reused := np.array([reuse_weight(problem) for problem in problems])):
+        if any(reused := [problem.reuse for problem in problems]):
             trained_on = scored[_scoring(first), first.data][0].trained_on
             assert trained_on is not None
             fitted = _together(fitted, trained_on)
@@ -135,7 +129,7 @@ def _batches(task: Task, samples: int) -> Iterator[list[int]]:
 
     groups: dict[object, list[int]] = {}
     for i, problem in enumerate(task.problems):
-        own = _scoring(problem) if reuse_weight(problem) else None
+        own = _scoring(problem) if problem.reuse else None
         groups.setdefault((problem.data, problem.loss, problem.fit_intercept, own), []).append(i)
 
     def fraction(i: int) -> float:
@@ -150,7 +144,10 @@ def _batches(task: Task, samples: int) -> Iterator[list[int]]:
 
 def _together(pool: Labelled, first: Labelled) -> Labelled:
     """The pool, then the samples that trained the surrogate."""
-    return Labelled(*(np.concatenate(pair) for pair in zip(pool, first, strict=True)))
+    return Labelled(
+        np.concatenate([pool.features, first.features]),
+        np.concatenate([pool.labels, first.labels]),
+    )
 
 
 def _measure(

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.checks import InvalidFieldError
 from theory.features import Features
 from theory.losses import Loss
 from theory.nodes import Integrand, Nodes, Panels
@@ -93,6 +94,15 @@ class Case(NamedTuple):
     def features(self) -> Features:
         """The explicit features."""
         return self.integrand.geometry.features
+
+    @property
+    def one_round(self) -> Integrand:
+        """The outer integral of a problem that fits no surrogate's samples again; ValueError for
+        others."""
+        if isinstance(self.integrand, TwoRounds):
+            allowed = "0: of two rounds only given selections have a theory"
+            raise InvalidFieldError("surrogate.reuse", self.integrand.memory.weight, allowed)
+        return self.integrand
 
     def residuals(self, x: OrderParameters, m: Moments) -> Array:
         """Left minus right sides of all printed equations, also of those that only check."""

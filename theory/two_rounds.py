@@ -6,7 +6,7 @@ S = 1 or 1/pi. The final fit, with N = N_A + N_B and w the weight of the first s
 
     theta_2 = argmin (1/N) [w sum_A l_2 + sum_B S l_2] + (lambda_2/2) |theta|^2.
 
-On A the fit knows its own past. With x = h e_0 + ..., G_1 and G standard normal and (alpha_1, rho_1,
+On A the fit knows its own past. With G_1 and G standard normal and (alpha_1, rho_1,
 chi_11 = 1/mu_1) of the first fit alone, margins (outputs times y) are
 
     s_1 = y (alpha_1 h + b_1) + rho_1 G_1,   s_2 = y (alpha_2 h + b_2) + beta G_1 + alpha_perp G
