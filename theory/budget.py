@@ -1,8 +1,8 @@
 """How to split a budget of labels between two rounds: learning what to ask, and asking it.
 
 A share of the labels is bought at random from the pool and trains the surrogate; the others are
-chosen among the rest of the pool by its scores. The final fit takes both (`theory.two_rounds`). With
-all labels in one round, whichever, they are bought at random.
+chosen among the rest of the pool by its scores. The final fit takes both (`theory.two_rounds`). If
+one round, whichever, has all the labels, they are bought at random.
 """
 
 import itertools
@@ -369,8 +369,8 @@ class _Search:
         if len(known) < 3:
             known = [_moved(best, k, min(max(best[k] + s * half, 0.0), 1.0)) for s in (-1, 0, 1)]
             self.look(known)
-            best = min(known, key=self.error)
         known = sorted(set(known), key=lambda units: units[k])
+        best = min(known, key=self.error)
         place = known.index(best)
         if not 0 < place < len(known) - 1:
             return best
