@@ -15,6 +15,7 @@ PAGES = [
     "docs/optimal-selection.md",
     "docs/own-kinds.md",
     "docs/running.md",
+    "docs/two-rounds.md",
     "docs/your-own-pool.md",
 ]
 
