@@ -45,7 +45,7 @@ from theory.kinds import DataModel, Selection
 from theory.prediction import CHUNK
 
 STEP, STEPS = SingleIndex(F1, 5.0), SingleIndex(F2, 5.0)
-CLUSTERS = GaussianClusters((-3.0, 0.0, 3.0), (0.25, 0.5, 0.25), (1.0, 0.0, 1.0), 0.05)
+CLUSTERS = GaussianClusters((-2.0, 0.5, 3.0), (0.3, 0.4, 0.3), (0.0, 0.7, 1.0), 0.05)
 HARD, EASY = TopSelection("hard", 0.25), TopSelection("easy", 0.25)
 POWER = PowerSelection(1.0, 0.3)
 

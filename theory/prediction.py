@@ -175,12 +175,16 @@ def _predict(
 ) -> tuple[Prediction, Array | None]:
     if not problem.selection.has_theory:
         return _unsolved(Status.NO_THEORY), None
-    try:
-        score = score_of(problem, quadrature)
-    except ConvergenceError as error:
-        unsolved = _unsolved(_as_surrogate(error.prediction.status))
-        return dataclasses.replace(unsolved, first_stage=error.prediction), None
-    first = _first_stage(problem, quadrature)
+    source = problem.surrogate.source(problem.data)
+    first = None
+    if isinstance(source, Score):
+        score = source
+    else:
+        first = _trained_on(source, quadrature)
+        if first.status is not Status.CONVERGED:
+            unsolved = _unsolved(_as_surrogate(first.status))
+            return dataclasses.replace(unsolved, first_stage=first), None
+        score = _score_of(first)
     try:
         case = case_of(problem, score, quadrature)
     except EmptySelectionError:
@@ -190,12 +194,6 @@ def _predict(
     if first is not None:
         prediction = dataclasses.replace(prediction, first_stage=first)
     return prediction, packed
-
-
-def _first_stage(problem: Problem, quadrature: Quadrature) -> Prediction | None:
-    """A trained surrogate's own prediction."""
-    source = problem.surrogate.source(problem.data)
-    return None if isinstance(source, Score) else _trained_on(source, quadrature)
 
 
 def _predict_case(
@@ -298,12 +296,19 @@ def score_of(problem: Problem, quadrature: Quadrature | None = None) -> Score:
     trained = _trained_on(source, quadrature or Quadrature())
     if trained.status is not Status.CONVERGED:
         raise ConvergenceError(source, trained)
+    return _score_of(trained)
+
+
+def _score_of(trained: Prediction) -> Score:
+    """What a trained surrogate scores by."""
     return Score(trained.alpha_0, trained.alpha_perp, trained.intercept)
 
 
 def _trained_on(training: Training, quadrature: Quadrature) -> Prediction:
     """Of the training alone, however its samples are used again."""
-    return _trained(dataclasses.replace(training, reuse=0.0), quadrature)
+    if training.reuse:
+        training = dataclasses.replace(training, reuse=0.0)
+    return _trained(training, quadrature)
 
 
 @lru_cache(maxsize=256)

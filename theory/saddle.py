@@ -57,13 +57,13 @@ SINGULAR = 1e8
 class Setting(NamedTuple):
     """Numbers of the equations beside the nodes: penalty on each coefficient, ridge, N/p.
 
-    noise: 1 for a coefficient that counts as noise, 0 for others; 0 for all without a memory.
+    noise: 1 for a coefficient that counts as noise, 0 for others; None where none does.
     """
 
     penalty: Array
     ridge: float
     samples_per_dimension: float
-    noise: Array | float = 0.0
+    noise: Array | None = None
 
 
 class RoundMoments(NamedTuple):
@@ -120,12 +120,16 @@ def lagrangian(
 
 def _noise(x: OrderParameters, setting: Setting) -> float:
     """alpha_perp^2, and the square of a coefficient that counts as noise."""
-    return x.alpha_perp**2 + float(np.sum(setting.noise * x.coefficients**2))
+    if setting.noise is None:
+        return x.alpha_perp**2
+    return x.alpha_perp**2 + float(setting.noise @ x.coefficients**2)
 
 
 def _penalty(x: OrderParameters, setting: Setting) -> Array:
     """Half the second derivative of L in each coefficient, beside its data."""
-    return setting.penalty - setting.noise * (x.mu / setting.samples_per_dimension)
+    if setting.noise is None:
+        return setting.penalty
+    return np.asarray(setting.penalty - setting.noise * (x.mu / setting.samples_per_dimension))
 
 
 def stationarity(x: OrderParameters, m: Moments, setting: Setting) -> Array:
@@ -161,7 +165,8 @@ def hessian(x: OrderParameters, m: Moments, setting: Setting) -> Array:
     matrix[np.arange(d), np.arange(d)] += _penalty(x, setting)
     matrix[d, d] += setting.ridge - x.mu / delta
     matrix[:-1, -1] = m.mixed / x.mu**2
-    matrix[:d, -1] -= setting.noise * x.coefficients / delta
+    if setting.noise is not None:
+        matrix[:d, -1] -= setting.noise * x.coefficients / delta
     matrix[d, -1] -= x.alpha_perp / delta
     matrix[-1, :-1] = matrix[:-1, -1]
     matrix[-1, -1] = (m.mixed_squared / x.mu - m.slope_squared) / x.mu**3
@@ -180,16 +185,15 @@ def fixed_point_map(x: OrderParameters, m: Moments, setting: Setting) -> OrderPa
     mu = delta * (setting.ridge + m.curvature)
     penalty = _penalty(x, setting)
     slope = penalty * x.coefficients + m.slope_features
-    shortened = np.abs(slope) / (2 * (1 + np.abs(x.coefficients))) * (1 - 2 * setting.noise)
+    shortened = np.abs(slope) / (2 * (1 + np.abs(x.coefficients)))
+    noise = np.sqrt(delta * m.slope_squared) / mu
+    if setting.noise is not None:
+        shortened *= 1 - 2 * setting.noise
+        noise *= x.alpha_perp / math.sqrt(_noise(x, setting))  # alpha_perp keeps its share of it
     matrix = m.curvature_matrix[:d, :d] + np.diag(penalty + shortened)
-    coefficients = x.coefficients - solve_small(matrix, slope)
-    alpha_perp2 = delta * m.slope_squared / mu**2
-    if np.any(setting.noise):  # the part that the memory has of it, by its share
-        of_memory = setting.noise * x.coefficients**2
-        alpha_perp2 *= x.alpha_perp**2 / (x.alpha_perp**2 + of_memory.sum())
     return OrderParameters(
-        coefficients=coefficients,
-        alpha_perp=float(np.sqrt(alpha_perp2)),
+        coefficients=x.coefficients - solve_small(matrix, slope),
+        alpha_perp=float(noise),
         mu=float(mu),
     )
 
