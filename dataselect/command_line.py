@@ -163,6 +163,34 @@ def recommend(
 
 
 @app.command()
+def split(
+    file: Annotated[
+        Path, typer.Argument(help="TOML file with a [problem] that has a TrainedSurrogate.")
+    ],
+    labels: Annotated[float, typer.Option(help="Labels that are bought, per dimension.")],
+    pool: Annotated[float, typer.Option(help="Samples to choose from, per dimension.")],
+    over: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What is searched beside the share: ridge, reuse, exponent, surrogate.ridge; any"
+            " number of times.  [default: ridge]",
+            show_default=False,
+        ),
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a field, as in predict.")
+    ] = None,
+) -> None:
+    """Say how many labels to buy at random first, and how many to choose by their scores.
+
+    The surrogate is trained on the first ones; the final fit gives them the weight
+    surrogate.reuse.
+    """
+    searched = ["ridge"] if over is None else over
+    _commands().split(file, changes or (), labels, pool, ["share", *searched])
+
+
+@app.command()
 def advise(
     file: Annotated[Path, typer.Argument(help="Labelled pilot: .csv, .parquet or .npz.")],
     labels: Annotated[str, typer.Option(help="Column (or array) that holds the labels.")],

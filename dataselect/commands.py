@@ -56,6 +56,9 @@ def predict(file: Path, changes: Sequence[str], as_json: bool) -> None:
     """Print the prediction of a file's problem."""
     prediction = theory.predict(read_problem(file, changes))
     values = dataclasses.asdict(prediction) | {"status": prediction.status.value}
+    del values["first_stage"]
+    if prediction.first_stage is not None:
+        values["surrogate_misclassification"] = prediction.first_stage.misclassification
     if as_json:
         print(json.dumps(values, indent=2))
         return
@@ -323,6 +326,24 @@ def long_run(
 def recommend(file: Path, changes: Sequence[str]) -> None:
     """Print the best selection for a problem, and what it gains."""
     print(theory.recommend(read_problem(file, changes)).words)
+
+
+def split(
+    file: Path, changes: Sequence[str], labels: float, pool: float, over: Sequence[str]
+) -> None:
+    """Print the best split of a budget of labels, and the curve over the share."""
+    found = theory.split_budget(read_problem(file, changes), labels, pool, over)
+    print(found.words)
+    columns = [found.objective, "first_stage", *(n for n in found.curve if n not in SPLIT_COLUMNS)]
+    table = Table("share", *map(str, columns), box=None)
+    for share in found.curve.share:
+        at = found.curve.sel(share=share)
+        table.add_row(f"{float(share):.3f}", *(f"{float(at[name]):.5g}" for name in columns))
+    Console().print(table)
+
+
+SPLIT_COLUMNS = ("misclassification", "log_loss", "first_stage")
+"""Columns of a curve of splits that are errors."""
 
 
 def advise(

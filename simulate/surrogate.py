@@ -1,6 +1,7 @@
 """Surrogate models at finite size: known coefficients, or a model really fitted to its own data."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,19 @@ from theory.score import Score
 Array = NDArray[np.float64]
 
 
+class Labelled(NamedTuple):
+    """Samples with their labels: shapes [n, p] and [n]."""
+
+    features: NDArray[np.float32]
+    labels: Array
+
+
 @dataclass(frozen=True)
 class LinearSurrogate:
     """theta_su = beta_0 e_0 + beta_s e_s with an intercept; error_direction: e_s, shape [p].
 
     converged: whether its own fit, if it has one, met its tolerance.
+    trained_on: the samples of that fit.
     """
 
     beta_0: float
@@ -25,6 +34,7 @@ class LinearSurrogate:
     intercept: float
     error_direction: Array
     converged: bool = True
+    trained_on: Labelled | None = None
 
     def scores(self, features: NDArray[np.float32]) -> Array:
         """t = beta_0 h + beta_s G_s + intercept, shape [N]."""
@@ -62,4 +72,5 @@ def draw_surrogate(
     beta_0, rest[0] = float(rest[0]), 0.0
     beta_s = float(np.linalg.norm(rest))
     intercept, converged = float(trained.intercepts[0]), bool(trained.converged[0])
-    return LinearSurrogate(beta_0, beta_s, intercept, rest / beta_s, converged)
+    samples = Labelled(features, labels)
+    return LinearSurrogate(beta_0, beta_s, intercept, rest / beta_s, converged, samples)

@@ -52,7 +52,7 @@ def read_problem(path: Path, changes: Sequence[str] = ()) -> Problem:
 
 
 def read_sweep(path: Path) -> Experiment:
-    """Read a sweep from a TOML file; ``examples/`` holds three.
+    """Read a sweep from a TOML file; ``examples/`` holds some.
 
     Tables: ``problem`` (with ``problem.data`` and so on, each naming its ``kind``), ``axes`` (lists
     of values by dotted field name, quoted or not; "a, b" takes lists of pairs) and ``simulation``

@@ -4,6 +4,7 @@ All of its selections, ridges and label models reuse one draw of the features. F
 labels run together, as many at a time as the memory rule below allows.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from simulate.fitting.fit import fit
 from simulate.sample import Sample, draw_test_outputs, stream
 from simulate.subset import draw_weights
-from simulate.surrogate import LinearSurrogate, draw_surrogate
-from theory.kinds import FixedFraction
+from simulate.surrogate import Labelled, LinearSurrogate, draw_surrogate
+from theory.kinds import FixedFraction, Training
 from theory.metrics import log_loss, misclassification
 from theory.problem import Problem
 from theory.quantities import MEASURED
@@ -51,6 +52,12 @@ def pool_size(problem: Problem, dimension: int) -> int:
     return max(1, round(problem.samples_per_dimension * dimension))
 
 
+def _scoring(problem: Problem) -> object:
+    """Problems that agree in this, and in their data, share their surrogate and its samples."""
+    source = problem.surrogate.source(problem.data)
+    return dataclasses.replace(source, reuse=0.0) if isinstance(source, Training) else source
+
+
 def pool_law(problem: Problem) -> tuple[object, ...]:
     """Problems that agree in this share their features: the same law, the same N/p."""
     return problem.data.means, problem.data.weights, problem.samples_per_dimension
@@ -63,11 +70,11 @@ def run_task(task: Task) -> Array:
     sample = Sample(first.data, samples, task.dimension, task.seed, task.number)
     scored: dict[tuple[object, object], tuple[LinearSurrogate, Array]] = {}
     for problem in task.problems:
-        if (problem.surrogate, problem.data) not in scored:
+        if (_scoring(problem), problem.data) not in scored:
             generator = stream(task.seed, "surrogate", task.dimension, task.number)
             surrogate = draw_surrogate(problem, task.dimension, generator)
             scores = surrogate.scores(sample.features)
-            scored[problem.surrogate, problem.data] = surrogate, scores
+            scored[_scoring(problem), problem.data] = surrogate, scores
     results = np.full((len(task.problems), len(COLUMNS)), np.nan)
     for batch in _batches(task, samples):
         problems = [task.problems[i] for i in batch]
@@ -75,23 +82,31 @@ def run_task(task: Task) -> Array:
         weights = np.empty((samples, len(problems)))
         drawn: dict[tuple[object, object], int] = {}
         for k, problem in enumerate(problems):
-            subset = problem.surrogate, problem.selection
+            subset = _scoring(problem), problem.selection
             if (same := drawn.setdefault(subset, k)) < k:
                 weights[:, k] = weights[:, same]
                 continue
-            _, scores = scored[problem.surrogate, problem.data]
+            _, scores = scored[_scoring(problem), problem.data]
             weights[:, k] = draw_weights(problem.selection, scores, sample.selection_uniforms)
+        fitted = Labelled(sample.features, sample.labels(first.data))
+        fitted_weights = weights
+        if any(reused := [problem.reuse for problem in problems]):
+            trained_on = scored[_scoring(first), first.data][0].trained_on
+            assert trained_on is not None
+            fitted = _together(fitted, trained_on)
+            again = np.tile(reused, (len(trained_on.labels), 1))
+            fitted_weights = np.concatenate([weights, again])
         fits = fit(
-            sample.features,
-            sample.labels(first.data),
-            weights,
-            samples,
+            fitted.features,
+            fitted.labels,
+            fitted_weights,
+            len(fitted.labels),
             np.array([problem.ridge for problem in problems]),
             first.loss,
             first.fit_intercept,
         )
         for k, (i, problem) in enumerate(zip(batch, problems, strict=True)):
-            surrogate, _ = scored[problem.surrogate, problem.data]
+            surrogate, _ = scored[_scoring(problem), problem.data]
             results[i] = (
                 *_measure(problem, fits.coefficients[:, k], fits.intercepts[k], surrogate, task),
                 np.count_nonzero(weights[:, k]) / samples,
@@ -104,7 +119,8 @@ def run_task(task: Task) -> Array:
 
 
 def _batches(task: Task, samples: int) -> Iterator[list[int]]:
-    """Numbers of the problems to fit together: alike in labels, loss and intercept.
+    """Numbers of the problems to fit together: alike in labels, loss and intercept, and in the
+    surrogate's samples where these are fitted too.
 
     Small subsets come together: samples that none of them selects are then left out of the work.
     """
@@ -113,7 +129,8 @@ def _batches(task: Task, samples: int) -> Iterator[list[int]]:
 
     groups: dict[object, list[int]] = {}
     for i, problem in enumerate(task.problems):
-        groups.setdefault((problem.data, problem.loss, problem.fit_intercept), []).append(i)
+        own = _scoring(problem) if problem.reuse else None
+        groups.setdefault((problem.data, problem.loss, problem.fit_intercept, own), []).append(i)
 
     def fraction(i: int) -> float:
         selection = task.problems[i].selection
@@ -123,6 +140,14 @@ def _batches(task: Task, samples: int) -> Iterator[list[int]]:
         numbers = np.array(sorted(alike, key=fraction))
         for batch in np.array_split(numbers, math.ceil(numbers.size / most)):
             yield batch.tolist()
+
+
+def _together(pool: Labelled, first: Labelled) -> Labelled:
+    """The pool, then the samples that trained the surrogate."""
+    return Labelled(
+        np.concatenate([pool.features, first.features]),
+        np.concatenate([pool.labels, first.labels]),
+    )
 
 
 def _measure(

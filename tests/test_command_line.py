@@ -16,6 +16,7 @@ from tests.problems import power_problem
 from theory import predict
 
 COMMAND = [sys.executable, "-W", "error", "-m", "dataselect"]
+TWO_ROUNDS = str(Path(__file__).parent.parent / "examples" / "two-rounds.toml")
 POINT = str(Path(__file__).parent.parent / "examples" / "subsampling.toml")
 
 
@@ -30,6 +31,15 @@ def test_predict_prints_the_prediction() -> None:
     printed = json.loads(done.stdout)
     assert printed["misclassification"] == pytest.approx(expected.misclassification, rel=1e-12)
     assert printed["status"] == "converged"
+
+
+def test_split_prints_what_to_do_and_the_curve() -> None:
+    power = 'selection={kind = "PowerSelection", alpha = 1.0, fraction = 0.1}'
+    options = ("--labels", "3", "--pool", "10", "--over", "exponent", "--set", power)
+    done = run("split", TWO_ROUNDS, *options)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Buy ")
+    assert "selection.alpha" in done.stdout
 
 
 def test_predict_prints_a_table_for_steps_and_top_selection() -> None:
@@ -51,6 +61,8 @@ def test_predict_prints_a_table_for_steps_and_top_selection() -> None:
         (["predict", POINT, "--set", "selection=TopSelection"], "a table"),
         (["predict", POINT, "--alpha", "1"], "No such option"),
         (["predict"], "Missing argument"),
+        (["split", POINT, "--labels", "3", "--pool", "30"], "a TrainedSurrogate"),
+        (["split", TWO_ROUNDS, "--labels", "40", "--pool", "30"], "labels_per_dimension = 40.0"),
         (["reproduce", "figure-99"], "figure-99"),
         (["reproduce"], "figure = ''"),
         (["reproduce", "top-k-failure", "--from-results", "--output", "nowhere"], "nowhere"),

@@ -146,7 +146,7 @@ def test_moments_are_expectations_over_drawn_samples(name: str) -> None:
     h = means[generator.choice(len(means), n, p=weights)] + generator.standard_normal(n)
     g_s, noise = generator.standard_normal((2, n))
     y = np.where(generator.random(n) < problem.data.label_probability(h), 1.0, -1.0)
-    rule = Equations(problem).case.integrand.rule
+    rule = Equations(problem).case.one_round.rule
     pi = rule.probability(score.beta_0 * h + score.beta_s * g_s + score.intercept)
     columns = [h, g_s][: 2 if score.beta_s else 1] + [np.ones(n)] * problem.fit_intercept
     features = np.stack(columns, axis=1)

@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.special import expit
 
-from simulate import estimate, estimate_all, process_pool
+from simulate import Plan, estimate, estimate_all, process_pool, run
 from simulate.sample import Sample, stream
+from simulate.subset import draw_weights
+from simulate.surrogate import draw_surrogate
+from simulate.task import COLUMNS
 from tests.problems import power_problem
 from theory import (
     F1,
@@ -20,6 +25,7 @@ from theory import (
     SquaredLoss,
     StepLink,
     TabulatedSelection,
+    TopSelection,
     TrainedSurrogate,
     predict,
 )
@@ -131,3 +137,32 @@ def test_simulation_agrees_with_theory(name: str) -> None:
         bias = (abs(predicted) + 1e-9) / 250
         assert abs(mean.mean - predicted) <= 4.5 * mean.standard_error + bias, quantity
     assert simulation.fraction.mean == pytest.approx(theory.fraction, abs=0.01)
+
+
+def test_the_surrogates_own_samples_are_fitted_again() -> None:
+    """At weight 0 the pool alone; else the fit is that of both samples together."""
+    surrogate = TrainedSurrogate(2.0, 0.05, reuse=3.0)
+    problem = Problem(SingleIndex(F1, 5.0), TopSelection("hard", 0.3), 0.02, 4.0, surrogate)
+    plain = problem.replace({"surrogate.reuse": 0.0})
+    together = run(Plan((problem, plain), (20,), repeats=1, seed=3))[0, :, 0]
+    alone = run(Plan((plain,), (20,), repeats=1, seed=3))[0, 0, 0]
+    np.testing.assert_allclose(together[1], alone, rtol=1e-12)
+
+    generator = stream(3, "surrogate", 20, 0)
+    own = draw_surrogate(problem, 20, generator)
+    assert own.trained_on is not None
+    pool = Sample(problem.data, 80, 20, 3, 0)
+    weights = draw_weights(problem.selection, own.scores(pool.features), pool.selection_uniforms)
+    x = np.concatenate([pool.features, own.trained_on.features]).astype(float)
+    y = np.concatenate([pool.labels(problem.data), own.trained_on.labels])
+    s = np.concatenate([weights, np.full(40, 3.0)])
+
+    def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        margin = y * (x @ theta)
+        value = s @ np.logaddexp(0, -margin) / 120 + 0.01 * theta @ theta
+        return float(value), 0.02 * theta - x.T @ (s * y * expit(-margin)) / 120
+
+    theta = minimize(objective, np.zeros(20), jac=True, options={"gtol": 1e-9}).x
+    assert together[0, COLUMNS.index("alpha_0")] == pytest.approx(theta[0], abs=1e-6)
+    along = theta[1:] @ own.error_direction[1:]
+    assert together[0, COLUMNS.index("alpha_s")] == pytest.approx(along, abs=1e-6)

@@ -1,5 +1,6 @@
 """Exact asymptotic theory of learning from a selected subset."""
 
+from theory.budget import BudgetSplit, split_budget
 from theory.checks import InvalidFieldError
 from theory.data import (
     F1,
@@ -53,6 +54,7 @@ __all__ = [
     "F1",
     "F2",
     "BandSelection",
+    "BudgetSplit",
     "ConvergenceError",
     "DataModel",
     "FixedFraction",
@@ -102,6 +104,7 @@ __all__ = [
     "predict_population",
     "recommend",
     "robust_selection",
+    "split_budget",
     "standard_schemes",
     "sweep",
     "tune",

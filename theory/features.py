@@ -1,7 +1,8 @@
 """The explicit features of a fit: their order, their penalty, and how coefficients are read.
 
 They are h, the coordinate along e_0; s, the coordinate G_s along the surrogate's error e_s, where
-it has one; and intercept, the constant 1, where one is fitted.
+it has one; intercept, the constant 1, where one is fitted; and memory, where the surrogate's own
+samples are fitted again: see `theory.two_rounds`.
 """
 
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class Features:
     """Which of the explicit features a fit has; h always.
 
     has_error_direction: whether the score has a part along e_s. has_intercept: whether an
-    intercept is fitted.
+    intercept is fitted. has_memory: whether the surrogate's samples are fitted again.
 
     >>> Features(has_error_direction=False, has_intercept=True).names
     ('h', 'intercept')
@@ -38,11 +39,13 @@ class Features:
 
     has_error_direction: bool
     has_intercept: bool
+    has_memory: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
         """The features in the order of every array over them."""
         present = {"h": True, "s": self.has_error_direction, "intercept": self.has_intercept}
+        present["memory"] = self.has_memory
         return tuple(name for name, is_present in present.items() if is_present)
 
     def position(self, name: str) -> int:
@@ -61,8 +64,8 @@ class Features:
         return np.stack(np.broadcast_arrays(*chosen), axis=-1)
 
     def penalty(self, ridge: float) -> Array:
-        """The ridge on every coefficient but the intercept."""
-        return self.stack(h=ridge, s=ridge, intercept=0.0)
+        """The ridge on every coefficient but the intercept and that of the memory."""
+        return self.stack(h=ridge, s=ridge, intercept=0.0, memory=0.0)
 
     def read(self, coefficients: Array) -> Coefficients:
         """Coefficients by name."""

@@ -219,6 +219,7 @@ class Training:
 
     data: the law of the samples, with the same e_0 as the pool. ridge: >= 0.
     samples_per_dimension: > 0. loss: logistic by default. fit_intercept: whether b is fitted.
+    reuse: the weight, >= 0, that the same samples have in the final fit, beside the selected ones.
     Raises ValueError on other values.
     """
 
@@ -227,6 +228,7 @@ class Training:
     samples_per_dimension: float
     loss: Loss = field(default_factory=LogisticLoss)
     fit_intercept: bool = False
+    reuse: float = 0.0
 
     def __post_init__(self) -> None:
         as_kind("training.data", self.data, DataModel, "SingleIndex")
@@ -238,4 +240,5 @@ class Training:
                 "training.samples_per_dimension", self.samples_per_dimension
             ),
             fit_intercept=as_bool("training.fit_intercept", self.fit_intercept),
+            reuse=as_non_negative("training.reuse", self.reuse),
         )

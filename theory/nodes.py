@@ -68,12 +68,24 @@ class Panels(NamedTuple):
         return self.split(np.ones(self.left.shape, dtype=bool))
 
 
+class Recall(NamedTuple):
+    """What nodes of a surrogate's own samples have beyond those of the pool, each of shape [n].
+
+    label: the node's only label, -1 or +1; 0 for a node of the pool, which has both.
+    slope: dr_1/ds_1 of the surrogate's own fit; 0 for a node of the pool.
+    """
+
+    label: Array
+    slope: Array
+
+
 class Nodes(NamedTuple):
     """Quadrature over the components and xi of a selected sample.
 
     component: shape [n]. known: shape [n, d], in the order of `Features`. hidden: shape [d].
     weight: shape [n], probability of the node and of being selected.
     scale: shape [n, 1], the weight S of a selected sample, 1/pi; or [1, 1], when all have 1.
+    recall: where the surrogate's samples are among them.
     """
 
     component: NDArray[np.int64]
@@ -81,6 +93,7 @@ class Nodes(NamedTuple):
     hidden: Array
     weight: Array
     scale: Array
+    recall: Recall | None = None
 
     @property
     def h(self) -> Array:
@@ -99,6 +112,11 @@ class Nodes(NamedTuple):
             mine = self.component == c
             shares[mine], _, _ = curve.smoothed(self.h[mine], abs(self.h_hidden))
         return shares
+
+
+def one_if_equal(scale: Array) -> Array:
+    """Weights S of shape [n, 1], or [1, 1] where all are the same."""
+    return scale[:1] if np.all(scale == scale[0]) else scale
 
 
 class Integrand(NamedTuple):
@@ -128,9 +146,7 @@ class Integrand(NamedTuple):
         if self.reweight:
             positive = inclusion > 0
             scale = np.divide(1.0, inclusion, out=np.ones_like(inclusion), where=positive)[:, None]
-            scale = np.minimum(scale, HEAVIEST)
-            if np.all(scale == scale[0]):
-                scale = scale[:1]
+            scale = one_if_equal(np.minimum(scale, HEAVIEST))
         return Nodes(
             component=component,
             known=self.geometry.offset[component] + xi[:, None] * self.geometry.slope,
@@ -138,6 +154,10 @@ class Integrand(NamedTuple):
             weight=weight,
             scale=scale,
         )
+
+    def selected(self, nodes: Nodes) -> float:
+        """E[pi]."""
+        return float(nodes.weight.sum())
 
     def panels(self) -> Panels:
         """The first panels: edges at jumps and kinks of pi and f, and near where they bend."""
@@ -173,7 +193,7 @@ def integrand(problem: Problem, score: Score) -> Integrand:
     data, selection = problem.data, problem.selection
     features = Features(score.beta_s != 0, problem.fit_intercept)
     return Integrand(
-        _geometry(data, features, score),
+        geometry_of(data, features, score),
         fitted_rule(data, score, selection),
         data.label_curves,
         np.array(data.weights),
@@ -187,7 +207,7 @@ def training_integrand(training: Training) -> Integrand:
     data = training.data
     features = Features(False, training.fit_intercept)
     return Integrand(
-        _geometry(data, features, Score(beta_0=1.0)),
+        geometry_of(data, features, Score(beta_0=1.0)),
         Rule(np.ones_like),
         data.label_curves,
         np.array(data.weights),
@@ -196,7 +216,8 @@ def training_integrand(training: Training) -> Integrand:
     )
 
 
-def _geometry(data: DataModel, features: Features, score: Score) -> Geometry:
+def geometry_of(data: DataModel, features: Features, score: Score) -> Geometry:
+    """Explicit features and score of samples from a law."""
     means = np.array(data.means)
     along, across, score_slope = 1.0, 0.0, score.beta_0
     if features.has_error_direction:

@@ -24,6 +24,7 @@ from theory.quadrature import Quadrature
 from theory.saddle import Setting
 from theory.score import EmptySelectionError, Score
 from theory.solver import Case, Status, solve
+from theory.two_rounds import TwoRounds, two_rounds, two_rounds_setting
 
 Array = NDArray[np.float64]
 
@@ -56,6 +57,10 @@ class Prediction:
         exact solution, by a finer rule; above the asked accuracy where that could not be reached.
     residual: largest residual of the printed equations at the solution.
     status: how the solve ended. Where it is not CONVERGED the results are NaN.
+    chi_21: how the outputs on the surrogate's own samples answer to the slope of its loss there, in
+        the final fit; 0 where this does not use them again (see `theory.two_rounds`).
+    first_stage: the same of a trained surrogate by itself, tested on data of its own law; None for
+        other surrogates. The two fits overlap by alpha_0 beta_0 + alpha_s beta_s.
     """
 
     misclassification: float
@@ -72,6 +77,8 @@ class Prediction:
     log_loss_error_estimate: float
     residual: float
     status: Status
+    chi_21: float = 0.0
+    first_stage: "Prediction | None" = None
 
 
 class ConvergenceError(RuntimeError):
@@ -168,15 +175,25 @@ def _predict(
 ) -> tuple[Prediction, Array | None]:
     if not problem.selection.has_theory:
         return _unsolved(Status.NO_THEORY), None
+    source = problem.surrogate.source(problem.data)
+    first = None
+    if isinstance(source, Score):
+        score = source
+    else:
+        first = _trained_on(source, quadrature)
+        if first.status is not Status.CONVERGED:
+            unsolved = _unsolved(_as_surrogate(first.status))
+            return dataclasses.replace(unsolved, first_stage=first), None
+        score = _score_of(first)
     try:
-        score = score_of(problem, quadrature)
-    except ConvergenceError as error:
-        return _unsolved(_as_surrogate(error.prediction.status)), None
-    try:
-        case = case_of(problem, score)
+        case = case_of(problem, score, quadrature)
     except EmptySelectionError:
-        return _unsolved(Status.EMPTY_SELECTION, score, fraction=0.0), None
-    return _predict_case(case, problem.data, score, quadrature, start)
+        prediction, packed = _unsolved(Status.EMPTY_SELECTION, score, fraction=0.0), None
+    else:
+        prediction, packed = _predict_case(case, problem.data, score, quadrature, start)
+    if first is not None:
+        prediction = dataclasses.replace(prediction, first_stage=first)
+    return prediction, packed
 
 
 def _predict_case(
@@ -211,6 +228,9 @@ def _predict_case(
         residual=solution.residual,
         status=solution.status,
     )
+    if isinstance(case.integrand, TwoRounds):
+        chi_21 = case.integrand.chi_21(solution.x)
+        prediction = dataclasses.replace(prediction, chi_21=chi_21)
     return prediction, packed
 
 
@@ -220,9 +240,18 @@ def _as_surrogate(status: Status) -> Status:
     return status if status in unsolved else Status.NO_SURROGATE
 
 
-def case_of(problem: Problem, score: Score) -> Case:
-    """What the solver needs of a problem; raises EmptySelectionError if nothing is selected."""
-    return _case(integrand(problem, score), problem)
+def case_of(problem: Problem, score: Score, quadrature: Quadrature | None = None) -> Case:
+    """What the solver needs of a problem; raises EmptySelectionError if nothing is selected.
+
+    quadrature: of the surrogate's own training, where its samples are used again.
+    """
+    source = problem.surrogate.source(problem.data)
+    if isinstance(source, Score) or source.reuse == 0:
+        return _case(integrand(problem, score), problem)
+    refuse_wrong_loss(problem.loss)
+    mu = _trained_on(source, quadrature or Quadrature()).mu
+    outer = two_rounds(problem, source, score, mu)
+    return Case(outer, two_rounds_setting(problem, source, outer.geometry.features), problem.loss)
 
 
 def _case(outer: Integrand, task: Problem | Training) -> Case:
@@ -242,10 +271,11 @@ def _unsolved(
     residual: float = math.nan,
 ) -> Prediction:
     """NaN for everything that was not found."""
-    names = [field.name for field in dataclasses.fields(Prediction) if field.name != "status"]
+    others = ("status", "first_stage")
+    names = [field.name for field in dataclasses.fields(Prediction) if field.name not in others]
     values = dict.fromkeys(names, math.nan)
     values.update(fraction=fraction, beta_0=score.beta_0, beta_s=score.beta_s, residual=residual)
-    return Prediction(status=status, **values)
+    return Prediction(status=status, first_stage=None, **values)
 
 
 def score_of(problem: Problem, quadrature: Quadrature | None = None) -> Score:
@@ -263,10 +293,22 @@ def score_of(problem: Problem, quadrature: Quadrature | None = None) -> Score:
     source = problem.surrogate.source(problem.data)
     if isinstance(source, Score):
         return source
-    trained = _trained(source, quadrature or Quadrature())
+    trained = _trained_on(source, quadrature or Quadrature())
     if trained.status is not Status.CONVERGED:
         raise ConvergenceError(source, trained)
+    return _score_of(trained)
+
+
+def _score_of(trained: Prediction) -> Score:
+    """What a trained surrogate scores by."""
     return Score(trained.alpha_0, trained.alpha_perp, trained.intercept)
+
+
+def _trained_on(training: Training, quadrature: Quadrature) -> Prediction:
+    """Of the training alone, however its samples are used again."""
+    if training.reuse:
+        training = dataclasses.replace(training, reuse=0.0)
+    return _trained(training, quadrature)
 
 
 @lru_cache(maxsize=256)

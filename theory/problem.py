@@ -14,7 +14,7 @@ from theory.checks import (
     near_names,
     set_fields,
 )
-from theory.kinds import DataModel, Selection, Surrogate, as_kind
+from theory.kinds import DataModel, Selection, Surrogate, Training, as_kind
 from theory.losses import LogisticLoss, Loss
 from theory.surrogate import PerfectSurrogate
 
@@ -24,7 +24,8 @@ class Problem:
     """Data, surrogate, selection, loss, ridge and sample size of one learning task.
 
     The final model minimises (1/N) sum_i S_i loss(y_i (<theta, x_i> + b)) + (ridge/2) |theta|^2
-    over theta (and the intercept b if ``fit_intercept``), with N the size of the *full pool*.
+    over theta (and the intercept b if ``fit_intercept``), with N the size of the *full pool*. Where
+    it takes a trained surrogate's samples too, see `TrainedSurrogate`.
 
     Its parts may be of anybody's classes, if these are what `theory.kinds` asks for.
 
@@ -68,6 +69,12 @@ class Problem:
             samples_per_dimension=as_positive("samples_per_dimension", self.samples_per_dimension),
             fit_intercept=as_bool("fit_intercept", self.fit_intercept),
         )
+
+    @property
+    def reuse(self) -> float:
+        """The weight of a trained surrogate's own samples in the final fit; 0 without any."""
+        source = self.surrogate.source(self.data)
+        return source.reuse if isinstance(source, Training) else 0.0
 
     def replace(self, changes: Mapping[str, Any]) -> "Problem":
         """A copy with fields changed by dotted name, such as "ridge" or "selection.alpha"."""

@@ -26,6 +26,10 @@ since dr/dmu = kappa r / mu^2: with X = (x, G), writing rho = y r,
 
     d2L/dalpha dalpha = penalty + E[kappa X X^T],   d2L/dalpha dmu = E[kappa rho X] / mu^2,
     d2L/dmu2 = E[r^2 (kappa / mu - 1)] / mu^3.
+
+A fit that takes the surrogate's own samples again (`theory.two_rounds`) has one coefficient more,
+kappa_m on their memory. It counts as noise, alpha_perp^2 becoming alpha_perp^2 + kappa_m^2 wherever
+mu / delta is its factor.
 """
 
 import math
@@ -37,7 +41,7 @@ from numpy.typing import NDArray
 
 from theory.labels import LabelCurve
 from theory.losses import Loss, response
-from theory.nodes import Nodes
+from theory.nodes import Nodes, one_if_equal
 from theory.noise import NoiseResolution, NoiseRule, OrderParameters, noise_rule
 
 Array = NDArray[np.float64]
@@ -51,11 +55,25 @@ SINGULAR = 1e8
 
 
 class Setting(NamedTuple):
-    """Numbers of the equations beside the nodes: penalty on each coefficient, ridge, N/p."""
+    """Numbers of the equations beside the nodes: penalty on each coefficient, ridge, N/p.
+
+    noise: 1 for a coefficient that counts as noise, 0 for others; None where none does.
+    """
 
     penalty: Array
     ridge: float
     samples_per_dimension: float
+    noise: Array | None = None
+
+
+class RoundMoments(NamedTuple):
+    """What checks the equations of two rounds: E[k_11 kappa] over the surrogate's samples, where
+    k_11 = dr_1/ds_1; E[rho x] and E[kappa] over the pool; and E[rho z]."""
+
+    recalled: float
+    pool_slopes: Array
+    pool_curvature: float
+    along_output: float
 
 
 class Moments(NamedTuple):
@@ -64,6 +82,7 @@ class Moments(NamedTuple):
     slope_features: E[rho x], shape [d]. slope_squared: E[r^2]. curvature: V = E[kappa].
     curvature_matrix: E[kappa X X^T], shape [d + 1, d + 1]. mixed: E[kappa rho X], shape [d + 1].
     mixed_squared: E[kappa r^2]. by_node: E[(rho x, r^2, kappa)] at each node, shape [n, d + 2].
+    rounds: more of them, where the surrogate's samples are fitted too.
     """
 
     slope_features: Array
@@ -73,6 +92,7 @@ class Moments(NamedTuple):
     mixed: Array
     mixed_squared: float
     by_node: Array
+    rounds: "RoundMoments | None" = None
 
 
 def lagrangian(
@@ -94,8 +114,22 @@ def lagrangian(
         envelope = nodes.scale * np.asarray(loss.value(margin - gap)) + x.mu / 2 * gap**2
         expected += float((nodes.weight[:, None] * rule.weight * share * envelope).sum())
     penalty = setting.penalty @ x.coefficients**2 + setting.ridge * x.alpha_perp**2
-    noise = x.mu * x.alpha_perp**2 / (2 * setting.samples_per_dimension)
+    noise = x.mu * _noise(x, setting) / (2 * setting.samples_per_dimension)
     return float(penalty) / 2 - noise + expected
+
+
+def _noise(x: OrderParameters, setting: Setting) -> float:
+    """alpha_perp^2, and the square of a coefficient that counts as noise."""
+    if setting.noise is None:
+        return x.alpha_perp**2
+    return x.alpha_perp**2 + float(setting.noise @ x.coefficients**2)
+
+
+def _penalty(x: OrderParameters, setting: Setting) -> Array:
+    """Half the second derivative of L in each coefficient, beside its data."""
+    if setting.noise is None:
+        return setting.penalty
+    return np.asarray(setting.penalty - setting.noise * (x.mu / setting.samples_per_dimension))
 
 
 def stationarity(x: OrderParameters, m: Moments, setting: Setting) -> Array:
@@ -103,8 +137,8 @@ def stationarity(x: OrderParameters, m: Moments, setting: Setting) -> Array:
     delta = setting.samples_per_dimension
     return np.array(
         [
-            *(setting.penalty * x.coefficients + m.slope_features),
-            x.alpha_perp**2 - delta * m.slope_squared / x.mu**2,
+            *(_penalty(x, setting) * x.coefficients + m.slope_features),
+            _noise(x, setting) - delta * m.slope_squared / x.mu**2,
             x.mu - delta * (setting.ridge + m.curvature),
         ]
     )
@@ -115,9 +149,9 @@ def gradient(x: OrderParameters, m: Moments, setting: Setting) -> Array:
     delta = setting.samples_per_dimension
     return np.array(
         [
-            *(setting.penalty * x.coefficients + m.slope_features),
+            *(_penalty(x, setting) * x.coefficients + m.slope_features),
             x.alpha_perp * (setting.ridge + m.curvature - x.mu / delta),
-            m.slope_squared / (2 * x.mu**2) - x.alpha_perp**2 / (2 * delta),
+            m.slope_squared / (2 * x.mu**2) - _noise(x, setting) / (2 * delta),
         ]
     )
 
@@ -128,9 +162,11 @@ def hessian(x: OrderParameters, m: Moments, setting: Setting) -> Array:
     d = len(x.coefficients)
     matrix = np.empty((d + 2, d + 2))
     matrix[: d + 1, : d + 1] = m.curvature_matrix
-    matrix[np.arange(d), np.arange(d)] += setting.penalty
+    matrix[np.arange(d), np.arange(d)] += _penalty(x, setting)
     matrix[d, d] += setting.ridge - x.mu / delta
     matrix[:-1, -1] = m.mixed / x.mu**2
+    if setting.noise is not None:
+        matrix[:d, -1] -= setting.noise * x.coefficients / delta
     matrix[d, -1] -= x.alpha_perp / delta
     matrix[-1, :-1] = matrix[:-1, -1]
     matrix[-1, -1] = (m.mixed_squared / x.mu - m.slope_squared) / x.mu**3
@@ -141,17 +177,23 @@ def fixed_point_map(x: OrderParameters, m: Moments, setting: Setting) -> OrderPa
     """The map whose fixed points solve the stationarity equations.
 
     The coefficients take the Newton step of their own equations, shortened where the curvature is
-    small for the slope; mu and alpha_perp follow from theirs directly.
+    small for the slope; mu and alpha_perp follow from theirs directly. In a coefficient that counts
+    as noise L is concave, and shortening has the other sign.
     """
     delta = setting.samples_per_dimension
     d = len(x.coefficients)
     mu = delta * (setting.ridge + m.curvature)
-    slope = setting.penalty * x.coefficients + m.slope_features
+    penalty = _penalty(x, setting)
+    slope = penalty * x.coefficients + m.slope_features
     shortened = np.abs(slope) / (2 * (1 + np.abs(x.coefficients)))
-    matrix = m.curvature_matrix[:d, :d] + np.diag(setting.penalty + shortened)
+    noise = np.sqrt(delta * m.slope_squared) / mu
+    if setting.noise is not None:
+        shortened *= 1 - 2 * setting.noise
+        noise *= x.alpha_perp / math.sqrt(_noise(x, setting))  # alpha_perp keeps its share of it
+    matrix = m.curvature_matrix[:d, :d] + np.diag(penalty + shortened)
     return OrderParameters(
         coefficients=x.coefficients - solve_small(matrix, slope),
-        alpha_perp=float(np.sqrt(delta * m.slope_squared) / mu),
+        alpha_perp=float(noise),
         mu=float(mu),
     )
 
@@ -176,12 +218,52 @@ def moments(
     resolution: NoiseResolution,
 ) -> Moments:
     """The expectations at the order parameters x."""
+    if nodes.recall is None:
+        return _moments_of(x, nodes, _all_sums(x, nodes, curves, loss, resolution))
+    sums: dict[str, Array] = {}
+    for label in (0, 1, -1):
+        mine = np.flatnonzero(nodes.recall.label == label)
+        for name, values in _all_sums(
+            x, _of_label(nodes, mine), curves, loss, resolution, label
+        ).items():
+            sums.setdefault(name, np.empty(len(nodes.weight)))[mine] = values
+    found = _moments_of(x, nodes, sums)
+    pool = found.by_node[nodes.recall.label == 0].sum(axis=0)
+    rounds = RoundMoments(
+        recalled=float(nodes.recall.slope @ sums["k"]),
+        pool_slopes=pool[:-2],
+        pool_curvature=float(pool[-1]),
+        along_output=float((nodes.known @ x.coefficients) @ sums["rho"] + sums["rhoz"].sum()),
+    )
+    return found._replace(rounds=rounds)
+
+
+def _of_label(nodes: Nodes, mine: NDArray[np.int64]) -> Nodes:
+    """Some of the nodes."""
+    scale = nodes.scale if len(nodes.scale) == 1 else one_if_equal(nodes.scale[mine])
+    return nodes._replace(
+        component=nodes.component[mine],
+        known=nodes.known[mine],
+        weight=nodes.weight[mine],
+        scale=scale,
+        recall=None,
+    )
+
+
+def _all_sums(
+    x: OrderParameters,
+    nodes: Nodes,
+    curves: tuple[LabelCurve, ...],
+    loss: Loss,
+    resolution: NoiseResolution,
+    label: int = 0,
+) -> dict[str, Array]:
+    """``_SUMS`` at every node, of as many at a time as may be held."""
     rule = noise_rule(x, nodes, curves, loss, resolution)
-    parts = [_sums(x, part, piece, curves, loss) for part, piece in _pieces(nodes, rule)]
+    parts = [_sums(x, part, piece, curves, loss, label) for part, piece in _pieces(nodes, rule)]
     if len(parts) == 1:
-        return _moments_of(x, nodes, parts[0])
-    sums = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return _moments_of(x, nodes, sums)
+        return parts[0]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _pieces(nodes: Nodes, rule: NoiseRule) -> list[tuple[Nodes, NoiseRule]]:
@@ -217,14 +299,16 @@ def _sums(
     rule: NoiseRule,
     curves: tuple[LabelCurve, ...],
     loss: Loss,
+    label: int,
 ) -> dict[str, Array]:
     """``_SUMS`` over z and the label at every node, with its weight: each of shape [n].
 
+    label: the only one that counts, or 0 for both.
     With F the positive labels' share given z, a sum over labels is that of the negative ones' terms
     and of F times the difference. u given z has mean c (z - centre), and F varies with it: by
     Stein's lemma E[u F] = c (z - centre) F + a F', where a = cov(u, argument of F).
     """
-    minus, plus = _columns(x.mu, rule, nodes.scale / x.mu, loss)
+    minus, plus = _columns(x.mu, rule, nodes.scale / x.mu, loss, label)
     if not np.any(nodes.hidden):
         share = nodes.positive_shares(curves)[:, None]
         sums = _summed(rule.weight, minus, rule)
@@ -274,18 +358,19 @@ _FIRST = ("rho", "k", "kz", "kr")
 """Those whose sums with the hidden coordinate u need F'."""
 
 
-def _columns(mu: float, rule: NoiseRule, eta: Array, loss: Loss) -> tuple[Array, Array]:
-    """``_COLUMNS`` for labels -1 and +1; shape [9, *z.shape]."""
-    margins = np.stack([-rule.z, rule.z])
+def _columns(mu: float, rule: NoiseRule, eta: Array, loss: Loss, label: int) -> tuple[Array, Array]:
+    """``_COLUMNS`` for labels -1 and +1, shape [9, *z.shape]; 0 for one that does not count."""
+    signs = (-1, 1) if label == 0 else (label,)
+    margins = np.stack([sign * rule.z for sign in signs])
     gap, contraction = response(loss, margins, eta)
     z = rule.z if rule.is_global else rule.z - rule.centre
-    columns = np.empty((2, len(_COLUMNS), *rule.z.shape))
-    for label in (0, 1):
-        rho, rhoz, r2, k, kz, kzz, kr, krz, krr = columns[label]
-        np.multiply(gap[label], mu if label else -mu, out=rho)
+    columns = (np.empty if label == 0 else np.zeros)((2, len(_COLUMNS), *rule.z.shape))
+    for sign, own_gap, own_contraction in zip(signs, gap, contraction, strict=True):
+        rho, rhoz, r2, k, kz, kzz, kr, krz, krr = columns[(1 + sign) // 2]
+        np.multiply(own_gap, sign * mu, out=rho)
         np.multiply(rho, z, out=rhoz)
         np.multiply(rho, rho, out=r2)
-        np.multiply(contraction[label], mu, out=k)
+        np.multiply(own_contraction, mu, out=k)
         np.multiply(k, z, out=kz)
         np.multiply(kz, z, out=kzz)
         np.multiply(k, rho, out=kr)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.checks import InvalidFieldError
 from theory.features import Features
 from theory.losses import Loss
 from theory.nodes import Integrand, Nodes, Panels
@@ -31,6 +32,7 @@ from theory.saddle import (
     solve_small,
     stationarity,
 )
+from theory.two_rounds import TwoRounds
 
 Array = NDArray[np.float64]
 
@@ -84,7 +86,7 @@ class Status(Enum):
 class Case(NamedTuple):
     """One problem to solve: its outer integral and the numbers of the equations."""
 
-    integrand: Integrand
+    integrand: Integrand | TwoRounds
     setting: Setting
     loss: Loss
 
@@ -92,6 +94,22 @@ class Case(NamedTuple):
     def features(self) -> Features:
         """The explicit features."""
         return self.integrand.geometry.features
+
+    @property
+    def one_round(self) -> Integrand:
+        """The outer integral of a problem that fits no surrogate's samples again; ValueError for
+        others."""
+        if isinstance(self.integrand, TwoRounds):
+            allowed = "0: of two rounds only given selections have a theory"
+            raise InvalidFieldError("surrogate.reuse", self.integrand.memory.weight, allowed)
+        return self.integrand
+
+    def residuals(self, x: OrderParameters, m: Moments) -> Array:
+        """Left minus right sides of all printed equations, also of those that only check."""
+        used = stationarity(x, m, self.setting)
+        if isinstance(self.integrand, TwoRounds):
+            return np.concatenate([used, self.integrand.unused(x, m, self.setting)])
+        return used
 
 
 class Solution(NamedTuple):
@@ -302,7 +320,7 @@ def solve(
     if not case.loss.smooth:
         panels = panels.halved()
     coarse = make_rule(case, panels, quadrature, COARSE_ORDER, COARSE_STEP)
-    fraction = float(coarse.nodes.weight.sum())
+    fraction = case.integrand.selected(coarse.nodes)
     if one_class(case, coarse.nodes):
         return _failed(fraction, Status.ONE_CLASS), None
     found = first_solution(case, coarse, start)
@@ -345,7 +363,7 @@ def first_solution(case: Case, rule: Rule, guess: Array | None) -> Evaluated | S
 
 def residual_of(case: Case, at: Evaluated) -> float:
     """Largest residual of the printed equations."""
-    return float(np.max(np.abs(stationarity(unpack(at.u), at.moments, case.setting))))
+    return float(np.max(np.abs(case.residuals(unpack(at.u), at.moments))))
 
 
 def solved(case: Case, at: Evaluated) -> bool:
@@ -392,7 +410,7 @@ def _finish(
         if reached or smoothness < FINEST * quadrature.smoothness:
             if not solved(case, judged):  # the asked rule's own equations are
                 judged = evaluate(case, fine, judged.u) or at
-            return judged, float(fine.nodes.weight.sum()), here, errors, of_rule
+            return judged, case.integrand.selected(fine.nodes), here, errors, of_rule
         smoothness /= 100
         coarse = make_rule(case, panels, quadrature, COARSE_ORDER, COARSE_STEP)
         again = evaluate(case, coarse, judged.u)
@@ -406,7 +424,7 @@ def rule_error(case: Case, fine: Nodes, check: Nodes) -> float:
 
     Unnamed kinks of pi show here; a fit moves by about as much, relative to its own size.
     """
-    found, other = float(check.weight.sum()), float(fine.weight.sum())
+    found, other = case.integrand.selected(check), case.integrand.selected(fine)
     error = SAFETY * abs(found - other)
     if case.integrand.fraction is not None:
         error += abs(found - case.integrand.fraction)

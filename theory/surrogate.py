@@ -4,6 +4,7 @@ G_s ~ N(0, 1) is the coordinate of x along e_s, the direction of the surrogate's
 the surrogate orthogonal to e_0.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 from theory.checks import (
@@ -15,6 +16,7 @@ from theory.checks import (
     set_fields,
 )
 from theory.kinds import DataModel, Training, as_kind
+from theory.losses import LogisticLoss, Loss
 from theory.score import Score
 
 
@@ -69,27 +71,35 @@ class GivenSurrogate:
 
 @dataclass(frozen=True)
 class TrainedSurrogate:
-    """A logistic regression on its own labelled samples, independent of the pool.
+    """A linear classifier trained on its own labelled samples, independent of the pool.
 
     samples_per_dimension: N_su/p > 0. ridge: lambda_su >= 0, relative to the mean loss.
     fit_intercept: whether it has an intercept.
     data: the law of its samples; None for that of the pool. Another law may differ in anything but
         the direction e_0.
+    loss: its own training loss, logistic by default, whatever that of the final fit.
+    reuse: the weight w, a finite number >= 0, of each of its samples in the final fit, which then
+        minimises (1/N) [w sum_su loss + sum_i S_i loss] + (ridge/2) |theta|^2 with
+        N = N_su + (size of the pool). With 0, the default, the final fit does not see them, and N
+        is the size of the pool.
     Its coefficients (beta_0, beta_s) are (alpha_0, alpha_perp) of the same theory, with every
     sample kept; a simulation really fits it. Raises ValueError on other values.
 
-    >>> TrainedSurrogate(samples_per_dimension=8, ridge=0.01).ridge
-    0.01
+    >>> TrainedSurrogate(samples_per_dimension=8, ridge=0.01, reuse=1).reuse
+    1.0
     """
 
     samples_per_dimension: float
     ridge: float
     fit_intercept: bool = False
     data: DataModel | None = None
+    loss: Loss = dataclasses.field(default_factory=LogisticLoss)
+    reuse: float = 0.0
 
     def __post_init__(self) -> None:
         if self.data is not None:
             as_kind("surrogate.data", self.data, DataModel, "SingleIndex, GaussianMixture")
+        as_kind("surrogate.loss", self.loss, Loss, "LogisticLoss")
         set_fields(
             self,
             samples_per_dimension=as_positive(
@@ -97,6 +107,7 @@ class TrainedSurrogate:
             ),
             ridge=as_non_negative("surrogate.ridge", self.ridge),
             fit_intercept=as_bool("surrogate.fit_intercept", self.fit_intercept),
+            reuse=as_non_negative("surrogate.reuse", self.reuse),
         )
 
     def source(self, data: DataModel) -> Training:
@@ -104,5 +115,7 @@ class TrainedSurrogate:
             data=data if self.data is None else self.data,
             ridge=self.ridge,
             samples_per_dimension=self.samples_per_dimension,
+            loss=self.loss,
             fit_intercept=self.fit_intercept,
+            reuse=self.reuse,
         )

@@ -73,6 +73,10 @@ def point_at(problem: Problem, prediction: Prediction) -> Point:
         coefficients.append(prediction.alpha_s)
     if problem.fit_intercept:
         coefficients.append(prediction.intercept)
+    if problem.reuse:
+        assert prediction.first_stage is not None
+        response = prediction.chi_21 * prediction.first_stage.mu * score.beta_s
+        coefficients.append(prediction.alpha_s - response)
     u = pack(OrderParameters(np.array(coefficients), prediction.alpha_perp, prediction.mu))
     with np.errstate(all="ignore"):
         rule, at = resolved(case, u)

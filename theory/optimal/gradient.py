@@ -25,6 +25,7 @@ from theory.optimal.adjoint import (
     solve_symmetric,
     solved_point,
 )
+from theory.prediction import score_of
 from theory.problem import Problem, as_problem
 from theory.score import Score
 from theory.selection import RandomSelection
@@ -81,8 +82,10 @@ def gradient_at(point: Point, names: Sequence[str]) -> Array:
 def _derivative(point: Point, adjoint: Array, name: str) -> Array:
     problem = point.problem
     surrogate = problem.surrogate
-    if name in EXPLICIT:
+    if name == "ridge" or (name in EXPLICIT and not problem.reuse):
         return np.asarray(adjoint @ _explicit(point, name))
+    if problem.reuse:
+        return _of_two_rounds(point, adjoint, name)
     if name == "surrogate.beta_s" and point.score.beta_s == 0:
         return np.zeros(2)  # a smooth function of beta_s^2
     moved = np.zeros(2)
@@ -95,14 +98,22 @@ def _derivative(point: Point, adjoint: Array, name: str) -> Array:
     return np.asarray(moved)
 
 
+def _of_two_rounds(point: Point, adjoint: Array, name: str) -> Array:
+    """Where the surrogate's samples are fitted again its whole fit enters, not only its score."""
+    problem = point.problem
+    moved = adjoint @ difference(problem, name, lambda p: equations(point, p, score_of(p)))
+    if name.startswith("data."):
+        moved = moved + difference(problem, name, lambda p: errors_at(point, p))
+    return np.asarray(moved)
+
+
 def _explicit(point: Point, name: str) -> Array:
     """The change of the Lagrangian's gradient with a field that it shows."""
     x, delta = point.x, point.case.setting.samples_per_dimension
     change = np.zeros(len(point.at.u))
     if name == "ridge":
-        change[:-2], change[-2] = x.coefficients, x.alpha_perp
-        if point.problem.fit_intercept:
-            change[-3] = 0.0
+        change[:-2] = point.case.features.penalty(1.0) * x.coefficients
+        change[-2] = x.alpha_perp
     else:
         change[-2] = x.alpha_perp * x.mu / delta**2
         change[-1] = x.alpha_perp**2 / (2 * delta**2)

@@ -62,7 +62,7 @@ def classifier(x: OrderParameters, problem: Problem, score: Score) -> Classifier
 
 
 def _features(problem: Problem, score: Score) -> Features:
-    return Features(bool(score.beta_s), problem.fit_intercept)
+    return Features(bool(score.beta_s), problem.fit_intercept, problem.reuse > 0)
 
 
 def outcomes(data: DataModel, c: Classifier) -> Array:
@@ -78,7 +78,7 @@ def outcome_slopes(x: OrderParameters, problem: Problem, score: Score) -> Array:
     slopes = np.zeros((2, len(x.coefficients) + 2))
     of_alpha, of_intercept, of_tau = by_name.T
     slopes[:, :-2] = _features(problem, score).stack(
-        h=of_alpha, s=of_tau * c.alpha_s / c.tau, intercept=of_intercept
+        h=of_alpha, s=of_tau * c.alpha_s / c.tau, intercept=of_intercept, memory=0.0
     )
     slopes[:, -2] = of_tau * c.alpha_perp / c.tau
     return slopes

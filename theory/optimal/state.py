@@ -88,7 +88,7 @@ class Model:
 
     @property
     def geometry(self) -> Geometry:
-        return self.case.integrand.geometry
+        return self.case.one_round.geometry
 
     def edges(self) -> Array:
         """Ends of panels in the score: those of every component."""
@@ -119,7 +119,7 @@ class Model:
         """
         shift = self.geometry.score_shift[:, None]
         xi = (t - shift) / self.geometry.score_slope
-        density = np.asarray(self.case.integrand.weights)[:, None] * np.exp(-(xi**2) / 2)
+        density = np.asarray(self.case.one_round.weights)[:, None] * np.exp(-(xi**2) / 2)
         density /= math.sqrt(2 * math.pi) * abs(self.geometry.score_slope)
         components = len(shift)
         return Nodes(
@@ -209,7 +209,7 @@ class Model:
 def _shares(model: Model, t: Array) -> Array:
     """The components' probabilities given the score, shape [components, J]."""
     xi = (t - model.geometry.score_shift[:, None]) / model.geometry.score_slope
-    log = np.log(np.asarray(model.case.integrand.weights))[:, None] - xi**2 / 2
+    log = np.log(np.asarray(model.case.one_round.weights))[:, None] - xi**2 / 2
     shares = np.exp(log - log.max(axis=0))
     return np.asarray(shares / shares.sum(axis=0))
 
