@@ -37,7 +37,7 @@ MORE = 6
 WORTH_WORKERS = 64
 """Fewer problems than this are solved in this process: others take a second or two to start."""
 
-IDLE = 60
+IDLE = 300
 """Seconds after which idle worker processes end."""
 
 

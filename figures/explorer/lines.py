@@ -118,9 +118,7 @@ def _value(prediction: Prediction, quantity: str) -> tuple[float, str]:
 
 @lru_cache(maxsize=512)
 def _predicted(problems: tuple[Problem, ...]) -> tuple[Prediction, ...]:
-    """In this process, few at a time: workers would take longer to start than a screen may wait."""
-    starts = range(0, len(problems), 32)
-    return tuple(p for k in starts for p in predict_all(problems[k : k + 32], COARSE))
+    return tuple(predict_all(problems, COARSE))
 
 
 @lru_cache(maxsize=4096)
