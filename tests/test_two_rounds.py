@@ -123,7 +123,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("problem", "first", "second"), TABLE)
 def test_published_values(problem: Problem, first: float, second: float) -> None:
-    """Of a prototype that shares no code: THEORY.md, section 8."""
+    """Of a prototype that shares no code."""
     prediction = predict(problem)
     assert prediction.first_stage is not None
     assert abs(prediction.first_stage.misclassification - first) < 1e-9
@@ -303,7 +303,7 @@ def test_optimal_selections_say_that_they_know_one_round() -> None:
 
 
 def test_best_split_of_a_budget() -> None:
-    """Values of THEORY.md, section 8, at a fixed ridge; a curve that the best point completes."""
+    """Values of that prototype at a fixed ridge; a curve that the best point completes."""
     problem = problem_of(STEP, (1, 0.05), (9, 0.01), HARD)
     split = split_budget(problem, 3, 10, over=["share"])
     assert abs(split.random_prediction.misclassification - 0.2125) < 5e-5

@@ -168,7 +168,7 @@ def split_budget(
         strictly between 0 and 1.
     objective: "misclassification" or "log_loss".
     Raises InvalidFieldError on other values, and ConvergenceError where no split has a solution.
-    Source: THEORY.md, section 8.
+    Source: the equations of `theory.two_rounds`.
 
     >>> from theory import F1, LogisticLoss, SingleIndex, TopSelection
     >>> surrogate = TrainedSurrogate(samples_per_dimension=1, ridge=0.05, reuse=1)

@@ -47,7 +47,7 @@ and (7), which are checks of every solution.
 
 For w -> 0, kappa_m -> 0 and this becomes one round with N = N_B and the ridge lambda_2 N/N_B. A
 problem with reuse = 0 is one round with the ridge lambda_2 itself, as N is then the pool's.
-Source: THEORY.md, section 8; for mixtures see Cui and Lu, arXiv 2601.23031.
+Source: derived here; for mixtures see Cui and Lu, arXiv 2601.23031.
 """
 
 from typing import NamedTuple
