@@ -40,6 +40,7 @@ from theory.score import Rule, Score, ScoreLaw
 from theory.selection import (
     BandSelection,
     PowerSelection,
+    QuantileBandSelection,
     RandomSelection,
     TabulatedSelection,
     TopSelection,
@@ -75,6 +76,7 @@ __all__ = [
     "ProbitLink",
     "Problem",
     "Quadrature",
+    "QuantileBandSelection",
     "RandomSelection",
     "Recommendation",
     "RobustSelection",
