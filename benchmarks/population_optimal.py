@@ -83,7 +83,7 @@ def mean_and_error(values: Array) -> str:
 
 
 def chosen(predicted: Array, measured: Array, rows: slice) -> tuple[Array, Array]:
-    """What every split's pilot chooses among the schemes: predicted and measured error, [splits]."""
+    """What every pilot chooses among these schemes: errors predicted and measured, [splits]."""
     flat = predicted[:, rows].reshape(len(predicted), -1)
     at = np.nanargmin(flat, axis=1), measured[:, rows].reshape(len(predicted), -1)
     splits = np.arange(len(predicted))

@@ -251,12 +251,11 @@ class Population:
 
     def _start(self, start: PopulationPrediction, pool_size: int) -> State | None:
         """The state to begin from: V_i and sigma_i^2 are roughly as 1/N."""
-        allowed = "a prediction of this population"
-        state, d = start.state, self._points.design.shape[1]
-        if state.theta.shape != (d,) or state.v.shape != (self.size,):
-            raise InvalidFieldError("start", start, allowed)
         if start.status is not Status.CONVERGED:
             return None
+        state, d = start.state, self._points.design.shape[1]
+        if state.theta.shape != (d,) or state.v.shape != (self.size,):
+            raise InvalidFieldError("start", start, "a prediction of this population")
         factor = start.pool_size / pool_size
         return State(state.theta, state.v * factor, state.variance * factor)
 

@@ -130,9 +130,7 @@ def _test_error(
     )
 
 
-def response_slopes(
-    margin: Array, deviation: Array, v: Array, weight: Array, loss: Loss
-) -> Slopes:
+def response_slopes(margin: Array, deviation: Array, v: Array, weight: Array, loss: Loss) -> Slopes:
     """E r, E kappa, E r^2 for z = margin + deviation G, with derivatives; all of shape [n].
 
     >>> from theory.losses import SquaredLoss
