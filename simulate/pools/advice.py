@@ -142,12 +142,7 @@ def advise(
         features, labels, surrogate_ridges, folds, fit_intercept, seed
     )
     fractions = [share * most for share in shares]
-    schemes = standard_schemes(fractions, alphas, reweight)
-    schemes += [
-        QuantileBandSelection(position * (1 - kept), kept)
-        for kept, position in itertools.product(fractions, positions)
-        if kept < 1
-    ]
+    schemes = considered_schemes(fractions, alphas, positions, reweight)
     grid = list(itertools.starmap(Setting, itertools.product(schemes, [pool_size], penalties)))
     found = []
     for answer in predict_settings(population, scores, grid, halving=False):
@@ -176,6 +171,24 @@ def advise(
         table=_table(found, settings, errors),
         caution=expected.caution,
     )
+
+
+def considered_schemes(
+    fractions: Sequence[float],
+    alphas: Sequence[float] = ALPHAS,
+    bands: Sequence[float] = BANDS,
+    reweight: bool | None = None,
+) -> list[Selection]:
+    """What `advise` compares: the standard schemes, and bands of quantiles at every fraction < 1.
+
+    >>> len(considered_schemes([0.3], alphas=[1.0], bands=[0.5], reweight=False))
+    5
+    """
+    places = itertools.product(fractions, bands)
+    return [
+        *standard_schemes(fractions, alphas, reweight),
+        *(QuantileBandSelection(place * (1 - kept), kept) for kept, place in places if kept < 1),
+    ]
 
 
 def cross_fitted_scores(
