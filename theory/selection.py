@@ -277,10 +277,11 @@ def _quantile(law: ScoreLaw, probability: float) -> float:
 
 @dataclass(frozen=True)
 class TabulatedSelection(Selection):
-    """pi(t) linear between given nodes and constant beyond them; the fraction follows.
+    """pi(t), and S(t) if asked, linear between given nodes, constant beyond; the fraction follows.
 
     scores: two or more strictly increasing finite numbers. probabilities: one for each, in [0, 1],
-    not all zero. A jump is two nodes close together. Raises ValueError otherwise.
+    not all zero. A jump is two nodes close together. sample_weights: S(t), one for each score,
+    finite and > 0, in the place of 1 (or 1/pi). Raises ValueError otherwise.
 
     >>> rule = TabulatedSelection(scores=(0.0, 1.0), probabilities=(0.2, 1.0))
     >>> [round(float(pi), 12) for pi in rule.inclusion_probabilities(np.array([-3.0, 0.5, 4.0]))]
@@ -290,6 +291,7 @@ class TabulatedSelection(Selection):
     scores: tuple[float, ...]
     probabilities: tuple[float, ...]
     reweight: bool = False
+    sample_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         scores = as_numbers("selection.scores", self.scores)
@@ -317,6 +319,29 @@ class TabulatedSelection(Selection):
             probabilities=probabilities,
             reweight=as_bool("selection.reweight", self.reweight),
         )
+        if self.sample_weights is not None:
+            set_fields(self, sample_weights=self._checked_weights(self.sample_weights))
+
+    def _checked_weights(self, given: tuple[float, ...]) -> tuple[float, ...]:
+        name = "selection.sample_weights"
+        weights = as_numbers(name, given)
+        if len(weights) != len(self.scores):
+            raise InvalidFieldError(name, given, f"{len(self.scores)} numbers")
+        for k, weight in enumerate(weights):
+            if not weight > 0:
+                raise InvalidFieldError(f"{name}[{k}]", weight, "a finite number > 0")
+        if self.reweight:
+            raise InvalidFieldError("selection.reweight", True, "False beside sample_weights")
+        return tuple(weights)
+
+    @property
+    def weighs(self) -> bool:
+        return self.reweight or self.sample_weights is not None
+
+    def weights(self, scores: Array, probabilities: Array) -> Array:
+        if self.sample_weights is None:
+            return super().weights(scores, probabilities)
+        return np.interp(scores, self.scores, self.sample_weights)
 
     @property
     def kinks(self) -> tuple[float, ...]:
