@@ -23,10 +23,12 @@ from theory.labels import LabelCurve, Steps
 from theory.losses import HingeLoss, LogisticLoss, Loss, SmoothedHingeLoss, SquaredLoss
 from theory.optimal import (
     OptimalSelection,
+    OptimalWeights,
     Recommendation,
     RobustSelection,
     gradient,
     optimal_selection,
+    optimal_weights,
     recommend,
     robust_selection,
     tuned_selection,
@@ -68,6 +70,7 @@ __all__ = [
     "LogisticLoss",
     "Loss",
     "OptimalSelection",
+    "OptimalWeights",
     "PerfectSurrogate",
     "Population",
     "PopulationPrediction",
@@ -99,6 +102,7 @@ __all__ = [
     "gradient",
     "learning_curves",
     "optimal_selection",
+    "optimal_weights",
     "predict",
     "predict_all",
     "predict_population",
