@@ -20,7 +20,7 @@ import time
 from typing import Any
 
 import numpy as np
-from advice import FRACTION, TASKS, Task
+from advice import FRACTION, TASKS, Task  # type: ignore[import-not-found]  # beside this file
 from numpy.typing import NDArray
 
 from simulate.fitting.fit import fit

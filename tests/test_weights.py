@@ -72,6 +72,7 @@ def test_a_selector_hands_the_weights_on() -> None:
     x = generator.standard_normal((400, 3))
     y = np.where(x[:, 0] > 0, 1, -1)
     subset = SubsetSelector(selection=HARDER, random_state=0).fit(x[:100], y[:100]).select(x[100:])
+    assert HARDER.sample_weights is not None
     expected = np.interp(subset.scores[subset.indices], HARDER.scores, HARDER.sample_weights)
     np.testing.assert_allclose(subset.weights, expected)
 

@@ -120,7 +120,7 @@ def _test_error(
 
     def through(slope: Array) -> Array:
         """Of u_i E r, by E r and E kappa."""
-        return u * slope[0] + s.value[0] * u**2 * slope[1]
+        return np.asarray(u * slope[0] + s.value[0] * u**2 * slope[1])
 
     return float(ndtr(-t).mean()), _Direct(
         by_margin=by_m * (1 + through(s.by_margin)),
