@@ -35,6 +35,7 @@ from theory.optimal import (
 )
 from theory.population import Population, PopulationPrediction, predict_population
 from theory.population_curves import learning_curves, standard_schemes
+from theory.population_optimal import PopulationOptimum, optimal_population_selection
 from theory.prediction import ConvergenceError, Prediction, predict, predict_all
 from theory.problem import Problem
 from theory.quadrature import Quadrature
@@ -73,6 +74,7 @@ __all__ = [
     "OptimalWeights",
     "PerfectSurrogate",
     "Population",
+    "PopulationOptimum",
     "PopulationPrediction",
     "PowerSelection",
     "Prediction",
@@ -101,6 +103,7 @@ __all__ = [
     "Tuned",
     "gradient",
     "learning_curves",
+    "optimal_population_selection",
     "optimal_selection",
     "optimal_weights",
     "predict",

@@ -196,7 +196,8 @@ class Population:
         """Change of the misclassification, without halving, by every pi_i, shape [n].
 
         prediction: of these probabilities and weights, which stay fixed. Where it is no solution
-        the derivatives are NaN. Source: `theory.population_adjoint`.
+        the derivatives are NaN. Raises ArithmeticError where the adjoint is not solved.
+        Source: `theory.population_adjoint`.
 
         >>> x = np.random.default_rng(0).standard_normal((400, 4))
         >>> population = Population(x, np.where(x[:, 0] > 0, 1.0, -1.0))

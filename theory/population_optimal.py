@@ -86,7 +86,8 @@ def optimal_population_selection(
     pool_size, ridge: as in ``Population.predict``. cells: from 2 to n.
     The best of many selections looks better than it is: judge gains on other points, as
     ``simulate.pools.advise`` does.
-    Raises InvalidFieldError on other values and PopulationUnsolvedError if nothing has a solution.
+    Raises InvalidFieldError on other values, PopulationUnsolvedError if no band has a solution, and
+    ArithmeticError if the adjoint has none.
     Source: as `theory.optimal` for the equations of `theory.population_equations`.
 
     >>> x = np.random.default_rng(0).standard_normal((600, 4))
