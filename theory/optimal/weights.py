@@ -140,7 +140,8 @@ class _Cells:
 
     def sums(self, values: Array) -> Array:
         """E[values; cell] of every cell."""
-        return np.bincount(self.cell, self.grid.weight * values, minlength=self.count)
+        each = self.grid.weight * values
+        return np.asarray(np.bincount(self.cell, each, minlength=self.count), dtype=np.float64)
 
     def mean(self, values: Array) -> Array:
         """E[values | cell] of every cell."""
@@ -172,18 +173,20 @@ class _Cells:
             return UNITS * error, UNITS * slope
 
         budget = np.concatenate([self.share, np.zeros(self.count)])
+        constraint: Any = {
+            "type": "eq",
+            "fun": lambda u: budget @ u - fraction,
+            "jac": lambda _: budget,
+        }
+        options: Any = {"maxiter": MOST_STEPS, "ftol": UNITS * PRECISION}
         answer: Any = minimize(
             scaled,
             np.concatenate([pi, np.full(self.count, level)]),
             jac=True,
             method="SLSQP",
-            bounds=[(0, 1)] * self.count + [(-LOG_RANGE, LOG_RANGE)] * self.count,
-            constraints={
-                "type": "eq",
-                "fun": lambda u: budget @ u - fraction,
-                "jac": lambda u: budget,
-            },
-            options={"maxiter": MOST_STEPS, "ftol": UNITS * PRECISION},
+            bounds=[(0.0, 1.0)] * self.count + [(-LOG_RANGE, LOG_RANGE)] * self.count,
+            constraints=constraint,
+            options=options,
         )
         pi = np.clip(answer.x[: self.count], 0, 1)
         return _End(answer.fun / UNITS, pi, np.exp(answer.x[self.count :]))
