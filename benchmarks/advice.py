@@ -29,20 +29,19 @@ from numpy.typing import NDArray
 
 from simulate.fitting.fit import fit
 from simulate.pools import load_digits_task, load_fashion_mnist, make_pool
-from simulate.pools.advice import ALPHAS, RIDGES, advise, cross_fitted_scores
+from simulate.pools.advice import RIDGES, advise, considered_schemes, cross_fitted_scores
 from simulate.pools.pool import Pool
 from simulate.pools.preparation import Standardise, Whiten
 from simulate.pools.splits import SplitSizes, split
 from simulate.sample import stream
 from theory import LogisticLoss, TopSelection
 from theory.kinds import Selection
-from theory.population_curves import standard_schemes
 
 Array = NDArray[np.float64]
 
 FRACTION = 0.3
 SHARES = (0.5, 1.0)
-SCHEMES = standard_schemes([FRACTION * share for share in SHARES], ALPHAS)
+SCHEMES = considered_schemes([share * FRACTION for share in SHARES])
 FLIGHTS = 40_000
 """As many of the flights, drawn at random, are used."""
 
@@ -132,7 +131,7 @@ def truth(task: Task, pool: Pool) -> Array:
 
 def stored_truth(name: str, task: Task, pool: Pool, store: Path) -> Array:
     """The truth, from the store where it is there."""
-    path = store / f"{name}-{task.pilot}-{task.pool}-{task.splits}.npy"
+    path = store / f"{name}-{task.pilot}-{task.pool}-{task.splits}-{len(SCHEMES)}.npy"
     if not path.exists():
         found = truth(task, pool)
         store.mkdir(parents=True, exist_ok=True)

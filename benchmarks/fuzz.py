@@ -304,6 +304,9 @@ KINDS: dict[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {
     "TopSelection": (theory.TopSelection, {"keep": "hard", "fraction": 0.5}),
     "RandomSelection": (theory.RandomSelection, {"fraction": 0.5}),
     "BandSelection": (theory.BandSelection, {"lower": 0.1, "upper": 2.0}),
+    "QuantileBandSelection": (
+        theory.QuantileBandSelection, {"start": 0.2, "fraction": 0.5},
+    ),
     "TabulatedSelection": (theory.TabulatedSelection, {
         "scores": (0.0, 1.0), "probabilities": (0.2, 0.4),
     }),

@@ -16,7 +16,7 @@ NOISE = 6.0
 def draw_weights(selection: Selection, scores: Array, uniforms: Array) -> Array:
     """Weights S_i, shape [N]: sample i is selected if its uniform is below pi(t_i), else S_i = 0.
 
-    pi is fitted to the realised scores. S_i = 1 for a selected sample, or 1/pi with reweighting.
+    pi is fitted to the realised scores. S_i = 1 for a selected sample unless the selection weighs.
     Raises ValueError, naming the selection, if pi is no probability, or if the scheme has a
     ``fraction`` and pi does not sum to it, beyond one sample and sampling noise.
 
@@ -27,9 +27,7 @@ def draw_weights(selection: Selection, scores: Array, uniforms: Array) -> Array:
     probabilities = np.asarray(selection.inclusion_probabilities(scores), dtype=np.float64)
     _check(selection, probabilities, scores)
     weights = (uniforms < probabilities).astype(np.float64)
-    if selection.reweight:
-        np.divide(weights, probabilities, out=weights, where=weights > 0)
-    return weights
+    return weights * selection.weights(scores, probabilities) if selection.weighs else weights
 
 
 def _check(selection: Selection, probabilities: Array, scores: Array) -> None:

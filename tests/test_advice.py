@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from simulate.fitting.fit import fit
-from simulate.pools.advice import advise, cross_fitted_scores
+from simulate.pools.advice import _choice, advise, cross_fitted_scores
 from tests.problems import NOISY_STEP, labelled_sample
 from theory import (
     GivenSurrogate,
@@ -13,6 +13,7 @@ from theory import (
     LogisticLoss,
     PowerSelection,
     Problem,
+    QuantileBandSelection,
     RandomSelection,
     TopSelection,
     predict,
@@ -64,12 +65,36 @@ def test_few_samples_per_dimension_make_the_hardest_the_worst() -> None:
     x, y = labelled_sample(1200, 24)
     told: list[tuple[int, int]] = []
     advice = advise(
-        x, y, 96, budget=38, alphas=[-1.0], ridges=[0.1, 0.01], reweight=False,
+        x, y, 96, budget=38, alphas=[-1.0], ridges=[0.1, 0.01], reweight=False, bands=[],
         progress=lambda done, total: told.append((done, total)),
     )  # fmt: skip
     assert told == [(k + 1, 16) for k in range(16)]
     gain = advice.over_uncertainty
     assert gain.mean > 3 * gain.standard_error > 0
+
+
+def test_a_band_is_advised_where_it_wins() -> None:
+    """At N/p = 10 and ridge .01 the exact theory has a band, four points ahead of random choice."""
+    p, delta = 24, 10
+    x, y = labelled_sample(1200, p)
+    advice = advise(
+        x, y, delta * p, fraction=0.3, alphas=[-1.0, 1.0], ridges=[0.01], reweight=False,
+        budget_shares=[1.0],
+    )  # fmt: skip
+    assert isinstance(advice.selection, QuantileBandSelection)
+    assert 0.1 <= advice.selection.start <= 0.5
+    assert advice.over_random.mean > 2 * advice.over_random.standard_error
+    assert advice.over_uncertainty.mean > advice.over_uncertainty.standard_error
+
+
+def test_a_band_must_win_by_its_standard_error() -> None:
+    """Where all settings are equally good, bands are not picked for being many."""
+    generator = np.random.default_rng(0)
+    is_band = np.arange(12) >= 4
+    picked = [_choice(generator.standard_normal((12, 400)), is_band) for _ in range(100)]
+    assert 0 < np.mean(is_band[picked]) < 0.6  # eight of twelve without the condition
+    clear = generator.standard_normal((12, 400)) - is_band[:, None]
+    assert is_band[_choice(clear, is_band)]
 
 
 def test_no_gain_is_promised_where_labels_are_noise() -> None:
@@ -106,6 +131,7 @@ def test_scores_do_not_know_their_own_labels() -> None:
         ("ridges", {"budget": 10, "ridges": []}),
         ("folds", {"budget": 10, "folds": 1}),
         ("alphas[0]", {"budget": 10, "alphas": ["hard"]}),
+        ("bands[1]", {"budget": 10, "bands": [0.5, 1.5]}),
     ],
 )
 def test_wrong_input_is_refused_by_name(field: str, changes: dict[str, object]) -> None:

@@ -122,6 +122,7 @@ BUILT_IN = [
     TopSelection("hard", 0.2),
     TopSelection("easy", 0.2),
     theory.BandSelection(0.3, 2.5),
+    theory.QuantileBandSelection(0.2, 0.3),
     TabulatedSelection((-1.0, 0.0, 1.0), (0.2, 0.9, 0.4)),
 ]
 

@@ -24,16 +24,19 @@ from theory.labels import LabelCurve, Steps
 from theory.losses import HingeLoss, LogisticLoss, Loss, SmoothedHingeLoss, SquaredLoss
 from theory.optimal import (
     OptimalSelection,
+    OptimalWeights,
     Recommendation,
     RobustSelection,
     gradient,
     optimal_selection,
+    optimal_weights,
     recommend,
     robust_selection,
     tuned_selection,
 )
 from theory.population import Population, PopulationPrediction, predict_population
 from theory.population_curves import learning_curves, standard_schemes
+from theory.population_optimal import PopulationOptimum, optimal_population_selection
 from theory.prediction import ConvergenceError, Prediction, predict, predict_all
 from theory.problem import Problem
 from theory.quadrature import Quadrature
@@ -41,6 +44,7 @@ from theory.score import Rule, Score, ScoreLaw
 from theory.selection import (
     BandSelection,
     PowerSelection,
+    QuantileBandSelection,
     RandomSelection,
     TabulatedSelection,
     TopSelection,
@@ -69,14 +73,17 @@ __all__ = [
     "LogisticLoss",
     "Loss",
     "OptimalSelection",
+    "OptimalWeights",
     "PerfectSurrogate",
     "Population",
+    "PopulationOptimum",
     "PopulationPrediction",
     "PowerSelection",
     "Prediction",
     "ProbitLink",
     "Problem",
     "Quadrature",
+    "QuantileBandSelection",
     "RandomSelection",
     "Recommendation",
     "RobustSelection",
@@ -98,7 +105,9 @@ __all__ = [
     "Tuned",
     "gradient",
     "learning_curves",
+    "optimal_population_selection",
     "optimal_selection",
+    "optimal_weights",
     "predict",
     "predict_all",
     "predict_population",

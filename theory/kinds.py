@@ -146,6 +146,17 @@ class Selection(ABC):
         """pi(t_i), with its constant (if any) fitted to the realised scores, shape [N]."""
 
     @property
+    def weighs(self) -> bool:
+        """Whether selected samples may have weights other than 1."""
+        return self.reweight
+
+    def weights(self, scores: Array, probabilities: Array) -> Array:
+        """S_i of samples if selected, shape [N]; 1 where they never are."""
+        del scores
+        ones = np.ones_like(probabilities)
+        return inverse_where_positive(probabilities) if self.reweight else ones
+
+    @property
     @abstractmethod
     def kinks(self) -> tuple[float, ...]:
         """Scores at which pi or its slope jumps: edges of the quadrature."""
@@ -154,6 +165,12 @@ class Selection(ABC):
         """pi(t), with its constant (if any) fitted under the law of the score."""
         del law
         return Rule(self.inclusion_probabilities, self.kinks)
+
+
+def inverse_where_positive(probabilities: Array) -> Array:
+    """1/pi_i, or 1 where pi_i = 0, shape [N]."""
+    ones = np.ones_like(probabilities)
+    return np.divide(1.0, probabilities, out=ones, where=probabilities > 0)
 
 
 class FixedFraction(Selection):

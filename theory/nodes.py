@@ -11,6 +11,7 @@ The expectation over xi is a sum over panels with edges wherever pi(t) or f jump
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -122,14 +123,15 @@ def one_if_equal(scale: Array) -> Array:
 class Integrand(NamedTuple):
     """What the outer integral needs of a problem, whatever its resolution.
 
-    weights: of the components. fraction: what the selection says that it keeps, or None.
+    weights: of the components. weigh: S by score and probability, or None where S = 1.
+    fraction: what the selection says that it keeps, or None.
     """
 
     geometry: Geometry
     rule: Rule
     curves: tuple[LabelCurve, ...]
     weights: Array
-    reweight: bool
+    weigh: Callable[[Array, Array], Array] | None
     fraction: float | None
 
     def nodes(self, panels: Panels, order: int) -> Nodes:
@@ -143,10 +145,8 @@ class Integrand(NamedTuple):
         inclusion = self.rule.probability(t)
         weight = (width * unit_weights).ravel() * density * self.weights[component] * inclusion
         scale = np.ones((1, 1))
-        if self.reweight:
-            positive = inclusion > 0
-            scale = np.divide(1.0, inclusion, out=np.ones_like(inclusion), where=positive)[:, None]
-            scale = one_if_equal(np.minimum(scale, HEAVIEST))
+        if self.weigh is not None:
+            scale = one_if_equal(np.minimum(self.weigh(t, inclusion), HEAVIEST)[:, None])
         return Nodes(
             component=component,
             known=self.geometry.offset[component] + xi[:, None] * self.geometry.slope,
@@ -197,7 +197,7 @@ def integrand(problem: Problem, score: Score) -> Integrand:
         fitted_rule(data, score, selection),
         data.label_curves,
         np.array(data.weights),
-        selection.reweight,
+        selection.weights if selection.weighs else None,
         selection.fraction if isinstance(selection, FixedFraction) else None,
     )
 
@@ -211,7 +211,7 @@ def training_integrand(training: Training) -> Integrand:
         Rule(np.ones_like),
         data.label_curves,
         np.array(data.weights),
-        reweight=False,
+        weigh=None,
         fraction=1.0,
     )
 

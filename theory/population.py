@@ -23,6 +23,7 @@ from scipy.special import ndtr
 
 from theory.checks import InvalidFieldError, as_bool, as_count, as_instance, as_non_negative
 from theory.losses import LogisticLoss, Loss
+from theory.population_adjoint import error_and_derivative
 from theory.population_equations import (
     TOLERANCE,
     Points,
@@ -186,6 +187,32 @@ class Population:
             status = Status.NOT_CONVERGED
         return self._prediction(setting, status, outcome, halve)
 
+    def derivative(
+        self,
+        prediction: PopulationPrediction,
+        inclusion_probabilities: ArrayLike,
+        weights: ArrayLike | None = None,
+    ) -> Array:
+        """Change of the misclassification, without halving, by every pi_i, shape [n].
+
+        prediction: of these probabilities and weights, which stay fixed. Where it is no solution
+        the derivatives are NaN. Raises ArithmeticError where the adjoint is not solved.
+        Source: `theory.population_adjoint`.
+
+        >>> x = np.random.default_rng(0).standard_normal((400, 4))
+        >>> population = Population(x, np.where(x[:, 0] > 0, 1.0, -1.0))
+        >>> half = np.full(400, 0.5)
+        >>> prediction = population.predict(half, pool_size=200, ridge=0.01)
+        >>> bool(population.derivative(prediction, half).sum() < 0)  # more of all is better
+        True
+        """
+        setting = self._setting(
+            inclusion_probabilities, prediction.pool_size, prediction.ridge, weights
+        )
+        if prediction.status is not Status.CONVERGED:
+            return np.full(self.size, math.nan)
+        return error_and_derivative(self._points, setting, prediction.state)[1]
+
     def _setting(
         self,
         inclusion_probabilities: ArrayLike,
@@ -225,12 +252,11 @@ class Population:
 
     def _start(self, start: PopulationPrediction, pool_size: int) -> State | None:
         """The state to begin from: V_i and sigma_i^2 are roughly as 1/N."""
-        allowed = "a prediction of this population"
-        state, d = start.state, self._points.design.shape[1]
-        if state.theta.shape != (d,) or state.v.shape != (self.size,):
-            raise InvalidFieldError("start", start, allowed)
         if start.status is not Status.CONVERGED:
             return None
+        state, d = start.state, self._points.design.shape[1]
+        if state.theta.shape != (d,) or state.v.shape != (self.size,):
+            raise InvalidFieldError("start", start, "a prediction of this population")
         factor = start.pool_size / pool_size
         return State(state.theta, state.v * factor, state.variance * factor)
 

@@ -77,9 +77,7 @@ def predict_settings(
     previous = None
     for setting in settings:
         probability = setting.selection.inclusion_probabilities(t)
-        weights = None
-        if setting.selection.reweight:
-            weights = np.divide(1, probability, out=np.ones_like(t), where=probability > 0)
+        weights = setting.selection.weights(t, probability)
         previous = population.predict(
             probability, setting.pool_size, setting.ridge, weights, halving, previous
         )

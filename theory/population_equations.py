@@ -320,7 +320,7 @@ def responses(margin: Array, deviation: Array, v: Array, weight: Array, loss: Lo
     True
     """
     sums = np.empty((3, len(margin)))
-    for rows, z, density in _rules(margin, deviation, v * weight, loss):
+    for rows, z, density in noise_rules(margin, deviation, v * weight, loss):
         gap, contraction = response(loss, z, (v * weight)[rows, None])
         sums[0, rows] = (gap * density).sum(axis=1)
         sums[1, rows] = (gap**2 * density).sum(axis=1)
@@ -336,13 +336,13 @@ def log_losses(margin: Array, deviation: Array) -> tuple[Array, Array]:
     True
     """
     result, slope = np.empty_like(margin), np.empty_like(margin)
-    for rows, z, density in _rules(margin, deviation, deviation, LogisticLoss()):
+    for rows, z, density in noise_rules(margin, deviation, deviation, LogisticLoss()):
         result[rows] = (np.logaddexp(0, -z) * density).sum(axis=1)
         slope[rows] = -(expit(-z) * density).sum(axis=1)
     return result, slope
 
 
-def _rules(
+def noise_rules(
     margin: Array, deviation: Array, eta: Array, loss: Loss
 ) -> Iterator[tuple[Rows, Array, Array]]:
     """Rows of points, their z and its probabilities, of shape [rows, nodes] or [1, nodes].

@@ -52,6 +52,11 @@ class ScoreLaw:
         t, weight = marked_normal_rule(self.means, self.weights, self.deviation, kinks, 16)
         return float(weight @ function(t))
 
+    def probability_below(self, bound: float) -> float:
+        """P(t <= bound)."""
+        means = np.asarray(self.means)
+        return float(np.asarray(self.weights) @ ndtr((bound - means) / self.deviation))
+
     def probability_within(self, bound: float) -> float:
         """P(|t| <= bound)."""
         means = np.asarray(self.means)

@@ -29,6 +29,9 @@ from theory.score import Rule, ScoreLaw
 
 Array = NDArray[np.float64]
 
+START_ROUNDING = 1e-12
+"""By so much a band may start too late, as 1 - 0.9 is not 0.1."""
+
 
 @dataclass(frozen=True)
 class RandomSelection(FixedFraction):
@@ -221,11 +224,64 @@ class BandSelection(Selection):
 
 
 @dataclass(frozen=True)
+class QuantileBandSelection(FixedFraction):
+    """Keep the samples whose |t| has a quantile between ``start`` and ``start + fraction``.
+
+    fraction in (0, 1]; start in [0, 1 - fraction]: 0 keeps the hardest samples, 1 - fraction the
+    easiest. Scores are not clipped. In a simulation exactly round(fraction N) samples (at least
+    one) are kept. Raises ValueError on other values.
+
+    >>> band = QuantileBandSelection(start=0.25, fraction=0.5)
+    >>> band.inclusion_probabilities(np.array([3.0, -1.0, 0.0, 2.0]))
+    array([0., 1., 0., 1.])
+    """
+
+    start: float
+    fraction: float
+    reweight: ClassVar[bool] = False  # selected samples have pi = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        start, most = as_non_negative("selection.start", self.start), 1 - self.fraction
+        if start > most + START_ROUNDING:
+            allowed = f"a number from 0 to 1 - fraction = {most:g}"
+            raise InvalidFieldError("selection.start", self.start, allowed)
+        set_fields(self, start=min(start, most))
+
+    def law_rule(self, law: ScoreLaw) -> Rule:
+        if self.fraction == 1:
+            return Rule(np.ones_like)
+        lower, upper = _quantile(law, self.start), _quantile(law, self.start + self.fraction)
+        kinks = tuple(k for k in (-upper, -lower, lower, upper) if 0 < abs(k) < math.inf)
+        return Rule(
+            lambda t: ((np.abs(t) >= lower) & (np.abs(t) <= upper)).astype(np.float64), kinks
+        )
+
+    def inclusion_probabilities(self, scores: Array) -> Array:
+        kept = max(1, round(self.fraction * scores.size))
+        first = min(round(self.start * scores.size), scores.size - kept)
+        probabilities = np.zeros(scores.shape)
+        probabilities[np.argsort(np.abs(scores), kind="stable")[first : first + kept]] = 1.0
+        return probabilities
+
+
+def _quantile(law: ScoreLaw, probability: float) -> float:
+    """The bound with P(|t| <= bound) as given; 0 and inf at the ends."""
+    if probability <= 0:
+        return 0.0
+    if probability >= law.probability_within(law.largest):
+        return math.inf
+    bound = brentq(lambda b: law.probability_within(b) - probability, 0, law.largest, xtol=1e-15)
+    return float(bound)
+
+
+@dataclass(frozen=True)
 class TabulatedSelection(Selection):
-    """pi(t) linear between given nodes and constant beyond them; the fraction follows.
+    """pi(t), and S(t) if asked, linear between given nodes, constant beyond; the fraction follows.
 
     scores: two or more strictly increasing finite numbers. probabilities: one for each, in [0, 1],
-    not all zero. A jump is two nodes close together. Raises ValueError otherwise.
+    not all zero. A jump is two nodes close together. sample_weights: S(t), one for each score,
+    finite and > 0, in the place of 1 (or 1/pi). Raises ValueError otherwise.
 
     >>> rule = TabulatedSelection(scores=(0.0, 1.0), probabilities=(0.2, 1.0))
     >>> [round(float(pi), 12) for pi in rule.inclusion_probabilities(np.array([-3.0, 0.5, 4.0]))]
@@ -235,6 +291,7 @@ class TabulatedSelection(Selection):
     scores: tuple[float, ...]
     probabilities: tuple[float, ...]
     reweight: bool = False
+    sample_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         scores = as_numbers("selection.scores", self.scores)
@@ -262,6 +319,29 @@ class TabulatedSelection(Selection):
             probabilities=probabilities,
             reweight=as_bool("selection.reweight", self.reweight),
         )
+        if self.sample_weights is not None:
+            set_fields(self, sample_weights=self._checked_weights(self.sample_weights))
+
+    def _checked_weights(self, given: tuple[float, ...]) -> tuple[float, ...]:
+        name = "selection.sample_weights"
+        weights = as_numbers(name, given)
+        if len(weights) != len(self.scores):
+            raise InvalidFieldError(name, given, f"{len(self.scores)} numbers")
+        for k, weight in enumerate(weights):
+            if not weight > 0:
+                raise InvalidFieldError(f"{name}[{k}]", weight, "a finite number > 0")
+        if self.reweight:
+            raise InvalidFieldError("selection.reweight", True, "False beside sample_weights")
+        return tuple(weights)
+
+    @property
+    def weighs(self) -> bool:
+        return self.reweight or self.sample_weights is not None
+
+    def weights(self, scores: Array, probabilities: Array) -> Array:
+        if self.sample_weights is None:
+            return super().weights(scores, probabilities)
+        return np.interp(scores, self.scores, self.sample_weights)
 
     @property
     def kinks(self) -> tuple[float, ...]:

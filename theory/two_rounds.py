@@ -222,7 +222,7 @@ def two_rounds(problem: Problem, training: Training, score: Score, mu: float) ->
         memory.marks(1),
         data.label_curves,
         np.array(data.weights),
-        reweight=False,
+        weigh=None,
         fraction=1.0,
     )
     bought, offered = training.samples_per_dimension, problem.samples_per_dimension

@@ -8,6 +8,10 @@ Settings are compared without halving (`theory.population`): twice the error les
 goes astray where few points carry the fit, as with the hardest 15%, and its bias is mostly common
 to all settings otherwise. The error of the best one is then predicted with it.
 
+Bands of score quantiles (`theory.population_optimal`) stand beside the schemes of the paper, at a
+few positions. More settings are more chances to be deceived by a finite pilot, so that a band is
+recommended only where it beats every other setting by more than the standard error of that.
+
 The best of many predictions looks better than it is. So a gain is judged on points that had no say
 in the choice: the best setting by nine tenths of the pilot is compared on the last, ten times.
 """
@@ -34,7 +38,7 @@ from theory.kinds import Selection
 from theory.losses import LogisticLoss
 from theory.population import Population, PopulationPrediction
 from theory.population_curves import Setting, describe, predict_settings, standard_schemes
-from theory.selection import RandomSelection, TopSelection
+from theory.selection import QuantileBandSelection, RandomSelection, TopSelection
 from theory.solver import Status
 
 Array = NDArray[np.float64]
@@ -46,6 +50,7 @@ GAIN_PARTS = 10
 """Parts of the pilot on which a gain is judged, each after a choice by all others."""
 
 ALPHAS = (-1.0, -0.5, 0.5, 1.0, 2.0)
+BANDS = (0.1, 0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ def advise(
     alphas: Sequence[float] = ALPHAS,
     ridges: Sequence[float] = RIDGES,
     budget_shares: Sequence[float] = (0.5, 1.0),
+    bands: Sequence[float] = BANDS,
     reweight: bool | None = None,
     surrogate_ridges: Sequence[float] = RIDGES,
     folds: int = 5,
@@ -106,6 +112,8 @@ def advise(
     budget or fraction: how many labels of the pool may be bought, or which share of it.
     alphas: exponents of power selection. ridges: of the final fit, relative to N.
     budget_shares: parts of the budget to consider; less can be better.
+    bands: positions of bands of |score| quantiles, from 0, the hardest samples, to 1, the easiest;
+    none where empty.
     reweight: biased (False), unbiased (True) or both (None). surrogate_ridges: relative to the
     pilot. folds: of the cross-fitting, >= 2. seed: fixes the folds. progress: is called after every
     prediction.
@@ -116,7 +124,7 @@ def advise(
     >>> y = np.where(x[:, 0] > 0, 1.0, -1.0)
     >>> advice = advise(x, y, pool_size=400, budget=100, alphas=[1.0], ridges=[0.01])
     >>> advice.misclassification < 0.05, len(advice.table)
-    (True, 10)
+    (True, 18)
     """
     pool_size = as_count("pool_size", pool_size)
     most = _fraction(pool_size, budget, fraction)
@@ -125,6 +133,7 @@ def advise(
     ]
     penalties = [as_non_negative("ridges", ridge) for ridge in as_items("ridges", ridges)]
     alphas = as_numbers("alphas", alphas)
+    positions = _positions(bands)
     for name, axis in (("budget_shares", shares), ("ridges", penalties)):
         if not axis:
             raise InvalidFieldError(name, axis, "not empty")
@@ -132,7 +141,8 @@ def advise(
     scores, surrogate_ridge = cross_fitted_scores(
         features, labels, surrogate_ridges, folds, fit_intercept, seed
     )
-    schemes = standard_schemes((share * most for share in shares), alphas, reweight)
+    fractions = [share * most for share in shares]
+    schemes = considered_schemes(fractions, alphas, positions, reweight)
     grid = list(itertools.starmap(Setting, itertools.product(schemes, [pool_size], penalties)))
     found = []
     for answer in predict_settings(population, scores, grid, halving=False):
@@ -146,20 +156,39 @@ def advise(
         )
     settings = [s for s, _ in solved]
     errors = np.array([f.point_errors for _, f in solved])
-    best = settings[int(errors.mean(axis=1).argmin())]
+    is_band = np.array([isinstance(s.selection, QuantileBandSelection) for s in settings])
+    best = settings[_choice(errors, is_band)]
     ((_, expected),) = predict_settings(population, scores, [best])
     return Advice(
         selection=best.selection,
         ridge=best.ridge,
         misclassification=expected.misclassification,
         sampling_error=expected.misclassification_sampling_error,
-        over_random=_gain(settings, errors, _is_random, population.labels),
-        over_uncertainty=_gain(settings, errors, _is_uncertainty, population.labels),
+        over_random=_gain(settings, errors, is_band, _is_random, population.labels),
+        over_uncertainty=_gain(settings, errors, is_band, _is_uncertainty, population.labels),
         surrogate_ridge=surrogate_ridge,
         scores=scores,
         table=_table(found, settings, errors),
         caution=expected.caution,
     )
+
+
+def considered_schemes(
+    fractions: Sequence[float],
+    alphas: Sequence[float] = ALPHAS,
+    bands: Sequence[float] = BANDS,
+    reweight: bool | None = None,
+) -> list[Selection]:
+    """What `advise` compares: the standard schemes, and bands of quantiles at every fraction < 1.
+
+    >>> len(considered_schemes([0.3], alphas=[1.0], bands=[0.5], reweight=False))
+    5
+    """
+    places = itertools.product(fractions, bands)
+    return [
+        *standard_schemes(fractions, alphas, reweight),
+        *(QuantileBandSelection(place * (1 - kept), kept) for kept, place in places if kept < 1),
+    ]
 
 
 def cross_fitted_scores(
@@ -214,6 +243,28 @@ def _fraction(pool_size: int, budget: int | None, fraction: float | None) -> flo
     return count / pool_size
 
 
+def _positions(bands: Sequence[float]) -> list[float]:
+    positions = as_numbers("bands", as_items("bands", bands))
+    for k, position in enumerate(positions):
+        if not 0 <= position <= 1:
+            raise InvalidFieldError(f"bands[{k}]", position, "a number in [0, 1]")
+    return list(positions)
+
+
+def _choice(errors: Array, is_band: NDArray[np.bool_]) -> int:
+    """The best setting; a band only if it beats all others by more than the standard error.
+
+    errors: what every point contributes, shape [settings, n].
+    """
+    means = errors.mean(axis=1)
+    best = int(means.argmin())
+    if not is_band[best] or is_band.all():
+        return best
+    other = int(np.where(is_band, np.inf, means).argmin())
+    gain = errors[other] - errors[best]
+    return best if gain.mean() > gain.std() / len(gain) ** 0.5 else other
+
+
 def _is_random(selection: Selection) -> bool:
     return isinstance(selection, RandomSelection)
 
@@ -225,9 +276,13 @@ def _is_uncertainty(selection: Selection) -> bool:
 
 
 def _gain(
-    settings: list[Setting], errors: Array, is_baseline: Callable[[Selection], bool], labels: Array
+    settings: list[Setting],
+    errors: Array,
+    is_band: NDArray[np.bool_],
+    is_baseline: Callable[[Selection], bool],
+    labels: Array,
 ) -> Gain:
-    """Of the best setting over the best baseline, on points that had no say in either choice.
+    """Of the chosen setting over the best baseline, on points that had no say in either choice.
 
     errors: what every point contributes, shape [settings, n].
     """
@@ -238,9 +293,9 @@ def _gain(
     gains = np.empty(errors.shape[1])
     for part in range(GAIN_PARTS):
         judging = order[part::GAIN_PARTS]
-        means = np.delete(errors, judging, axis=1).mean(axis=1)
-        rival = baseline[means[baseline].argmin()]
-        gains[judging] = errors[rival, judging] - errors[means.argmin(), judging]
+        choosing = np.delete(errors, judging, axis=1)
+        rival = baseline[choosing[baseline].mean(axis=1).argmin()]
+        gains[judging] = errors[rival, judging] - errors[_choice(choosing, is_band), judging]
     return Gain(float(gains.mean()), float(gains.std() / len(gains) ** 0.5))
 
 

@@ -94,7 +94,7 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
         sample_weight_.
         """
         rule = as_selection(self.selection)
-        self._check_weights(rule.reweight, sample_weight is not None)
+        self._check_weights(rule.weighs, sample_weight is not None)
         X, y = validate_data(self, X, y, accept_sparse="csr")  # noqa: N806
         check_classification_targets(y)
         self.classes_, members = np.unique(y, return_inverse=True)
@@ -123,7 +123,7 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
             total += float(weights[labelled].sum())
         self._check_classes(members[chosen])
         self.sample_indices_, self.sample_weight_ = chosen, importance * weights[chosen]
-        self._fit_estimator(X, y, total, weighted=given or rule.reweight)
+        self._fit_estimator(X, y, total, weighted=given or rule.weighs)
         return self
 
     @_can("predict")

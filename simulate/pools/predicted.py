@@ -151,9 +151,7 @@ def predict_repeat(
     ):
         varied = vary(rule, fraction=fraction)
         pi = inclusion_probabilities(varied, x, scores, pilot.labels)
-        weights = np.ones(len(pi))
-        if rule.reweight:
-            np.divide(1, pi, out=weights, where=pi > 0)
+        weights = rule.weights(scores, pi)
         key = pi.tobytes() + weights.tobytes()
         if key not in known:
             for ridge in plan.ridges:

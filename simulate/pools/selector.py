@@ -180,7 +180,7 @@ class SubsetSelector(SelectionParameters, BaseEstimator):  # type: ignore[misc]
             raise PoolError(f"{n} samples are asked for and the selection admits only {few}")
         generator = as_generator(self.random_state)
         chosen = draw_indices(probabilities, self.sampling, generator)
-        weights = 1 / probabilities[chosen] if rule.reweight else np.ones(chosen.size)
+        weights = rule.weights(scores, probabilities)[chosen]
         self.sample_indices_, self.sample_weight_ = chosen, weights
         self.inclusion_probabilities_, self.n_pool_ = probabilities, size
         return Subset(chosen, probabilities, weights, scores)

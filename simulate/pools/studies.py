@@ -292,9 +292,7 @@ def _draw_weights(
     """S_i of the samples that are selected, 0 of the others, shape [N]."""
     pi = inclusion_probabilities(vary(rule, fraction=fraction), x, scores, labels)
     kept = uniforms < pi
-    weights = np.zeros(len(pi))
-    weights[kept] = 1 / pi[kept] if rule.reweight else 1.0
-    return weights
+    return np.where(kept, rule.weights(scores, pi), 0.0)
 
 
 def _fit_surrogate(x: Features, y: Array, surrogate: FittedSurrogate) -> tuple[Array, float]:

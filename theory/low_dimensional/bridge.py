@@ -56,6 +56,8 @@ def scheme_selection(data: SingleIndex, scheme: Scheme) -> FixedSelection:
     >>> round(Model(GaussianFeatures(2, 2.0), BinaryLabels(data.link)).fraction(rule), 9)
     0.3
     """
+    if scheme.weighs and not scheme.reweight:
+        raise InvalidFieldError("selection", scheme, "a selection with weights 1 or 1/pi")
     slope, _, offset = data.true_score
     rule = scheme.law_rule(ScoreLaw((offset,), (1.0,), slope))
     marks = (*rule.kinks, *(c + k * w for c, w in rule.bends for k in (-1.0, -0.3, 0.3, 1.0)))

@@ -10,14 +10,17 @@ from theory.optimal.selection import (
     paper_schemes,
 )
 from theory.optimal.tuned import tuned_selection
+from theory.optimal.weights import OptimalWeights, optimal_weights
 
 __all__ = [
     "OptimalSelection",
+    "OptimalWeights",
     "Recommendation",
     "RobustSelection",
     "gradient",
     "optimal_problems",
     "optimal_selection",
+    "optimal_weights",
     "paper_schemes",
     "recommend",
     "robust_selection",

@@ -74,7 +74,7 @@ class State(NamedTuple):
 
 
 class Model:
-    """The equations of a problem for any non-reweighted selection.
+    """The equations of a problem for any selection with S = 1, or a weight at every score.
 
     Raises ConvergenceError if the problem's trained surrogate has no solution.
     """
@@ -112,8 +112,9 @@ class Model:
                     found.append(self.geometry.score_shift[c] + self.geometry.score_slope * xi)
         return tuple(sorted(float(t) for t in found))
 
-    def nodes(self, t: Array, weight: Array) -> Nodes:
-        """Nodes at scores t, [components, J] flattened; weight: shape [J], times the density.
+    def nodes(self, t: Array, weight: Array, scale: Array | None = None) -> Nodes:
+        """Nodes at scores t, [components, J] flattened; weight: shape [J], times the density;
+        scale: S at every score, shape [J].
 
         At every score the components share the weight by their densities.
         """
@@ -128,7 +129,7 @@ class Model:
             + xi.reshape(-1, 1) * self.geometry.slope,
             hidden=self.geometry.hidden,
             weight=(density * weight).ravel(),
-            scale=np.ones((1, 1)),
+            scale=np.ones((1, 1)) if scale is None else np.tile(scale, components)[:, None],
         )
 
     def grid(self, edges: Array) -> Grid:
@@ -140,18 +141,21 @@ class Model:
         weight = self.nodes(t, length).weight.reshape(-1, len(t)).sum(axis=0)
         return Grid(t, weight, edges)
 
-    def rule(self, grid: Grid, pi: Array) -> Rule:
+    def rule(self, grid: Grid, pi: Array, scale: Array | None = None) -> Rule:
         """The rule for a selection given at the grid's nodes; unselected ones are left out."""
         _, unit_weights = gauss_legendre(ORDER)
         length = (np.diff(grid.edges)[:, None] * unit_weights).ravel()
         used = pi > 0
-        return Rule(self.nodes(grid.t[used], (length * pi)[used]), ORDER, NOISE)
+        scale = None if scale is None else scale[used]
+        return Rule(self.nodes(grid.t[used], (length * pi)[used], scale), ORDER, NOISE)
 
-    def solve(self, grid: Grid, pi: Array, start: Array | None) -> State | None:
+    def solve(
+        self, grid: Grid, pi: Array, start: Array | None, scale: Array | None = None
+    ) -> State | None:
         """The solution for a selection given at the grid's nodes; None where there is none."""
         if not np.any(pi > 0):
             return None
-        rule = self.rule(grid, pi)
+        rule = self.rule(grid, pi, scale)
         with np.errstate(all="ignore"):
             at = self._solved(rule, start)
             if at is None:
@@ -184,10 +188,10 @@ class Model:
         function = misclassification if self.objective == "misclassification" else log_loss
         return function(self.problem.data, c.alpha_0, c.intercept, c.tau)
 
-    def derivative(self, state: State, t: Array) -> Array:
-        """Z at scores t, shape [J]: dR = E[Z(t) d pi(t)]."""
+    def derivative(self, state: State, t: Array, scale: Array | None = None) -> Array:
+        """Z at scores t of samples with weights S = scale, shape [J]: dR = E[Z(t) d pi(t)]."""
         x = unpack(state.at.u)
-        nodes = self.nodes(t, np.ones(len(t)))
+        nodes = self.nodes(t, np.ones(len(t)), scale)
         # Only the shares of the components count; those of far scores must not vanish.
         shares = nodes.weight.reshape(-1, len(t))
         shares = _shares(self, t) if len(shares) > 1 else np.ones_like(shares)
