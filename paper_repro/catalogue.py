@@ -3,6 +3,7 @@
 from paper_repro.reproduction import AnyReproduction, OwnReproduction, Reproduction
 from paper_repro.reproductions import (
     beats_full_sample,
+    double_descent,
     figure_2,
     figure_7,
     finite_size,
@@ -14,6 +15,7 @@ from paper_repro.reproductions import (
     real_digits,
     real_fashion,
     real_tabular,
+    reuse_of_labels,
     top_k,
     unbiased,
     weak_vs_strong,
@@ -31,6 +33,8 @@ EXPERIMENTS: dict[str, Reproduction] = {
         top_k,
         finite_size,
         gaussian_mixture,
+        reuse_of_labels,
+        double_descent,
     )
 }
 """The figures whose theory and simulation are laid over each other."""
