@@ -3,6 +3,7 @@
 from paper_repro.reproduction import AnyReproduction, OwnReproduction, Reproduction
 from paper_repro.reproductions import (
     beats_full_sample,
+    budget_split,
     double_descent,
     figure_2,
     figure_7,
@@ -43,6 +44,7 @@ OWN: dict[str, OwnReproduction] = {
     module.FIGURE.name: module.FIGURE
     for module in (
         optimal_selection,
+        budget_split,
         phase_diagram,
         low_dimension,
         real_digits,
