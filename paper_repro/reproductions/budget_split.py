@@ -27,8 +27,9 @@ from theory import (
     predict_all,
     split_budget,
 )
+from theory.kinds import DataModel
 
-DATA = {**LABELS, "mixture": GaussianMixture(1.0)}
+DATA: dict[str, DataModel] = {**LABELS, "mixture": GaussianMixture(1.0)}
 SCHEMES = ("only hardest", "α = 1")
 STYLES = {"only hardest": TOP_STYLES["hard"], "α = 1": POWER_STYLES[1.0]}
 RIDGE, FIRST_RIDGE = 0.01, 0.05
@@ -293,14 +294,15 @@ def claims(results: xr.Dataset) -> list[Claim]:
             )
         )
     z = (results.simulated_gain - gain / 100) / results.gain_error
+    size, largest = float((z**2).mean()) ** 0.5, float(abs(z).max())
     found.append(
         Claim(
             "Simulated gains are where the theory says, up to noise",
             "here",
-            f"{int(z.count())} gains, data set by data set, rms z"
-            f" {float((z**2).mean()) ** 0.5:.2f}, largest |z| {float(abs(z).max()):.1f} (bound {CERTAIN:g})",
+            f"{int(z.count())} gains, data set by data set, rms z {size:.2f}, largest |z|"
+            f" {largest:.1f} (bound {CERTAIN:g})",
             "simulation",
-            float(abs(z).max()) <= CERTAIN,
+            largest <= CERTAIN,
         )
     )
     return found

@@ -1,5 +1,6 @@
 """Every rule with and without the surrogate's own labels in the final fit: who fails, and where."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -23,8 +24,9 @@ from paper_repro.reproductions.top_k import SCHEMES as TOP_SCHEMES
 from paper_repro.reproductions.top_k import STYLES as TOP_K_STYLES
 from simulate.experiment import Size
 from theory import GaussianMixture, PowerSelection, Problem, TrainedSurrogate
+from theory.kinds import DataModel
 
-DATA = {**LABELS, "mixture": GaussianMixture(1.0)}
+DATA: dict[str, DataModel] = {**LABELS, "mixture": GaussianMixture(1.0)}
 TITLES = {"f1": "f1 labels", "f2": "f2 labels", "mixture": "mixture, r = 1"}
 MESSAGES = {
     "f1": "Only the hardest is the worst rule alone; beside the surrogate's own labels it is among"
@@ -36,7 +38,10 @@ MESSAGES = {
 """What is seen, by data."""
 
 RIDGE = 0.01
-SCHEMES = {**TOP_SCHEMES, "α = 0.5": lambda fraction: PowerSelection(0.5, fraction)}
+SCHEMES: dict[str, Callable[[float], Any]] = {
+    **TOP_SCHEMES,
+    "α = 0.5": lambda fraction: PowerSelection(0.5, fraction),
+}
 STYLES = {**TOP_K_STYLES, "α = 0.5": POWER_STYLES[0.5]}
 REUSE = ("without reuse", "with reuse")
 """Weights 0 and 1 of the surrogate's labels in the final fit."""
@@ -108,7 +113,7 @@ def _table(results: xr.Dataset) -> pd.DataFrame:
     error = 100 * results.theory_misclassification.sel(fraction=[0.05, 0.1, 0.2, 0.4, 0.8])
     rows = error.to_dataframe().theory_misclassification.unstack("reuse")
     text = rows[REUSE[0]].map("{:.2f}".format) + " / " + rows[REUSE[1]].map("{:.2f}".format)
-    table = text.unstack("fraction")
+    table = pd.DataFrame(text.unstack("fraction"))
     return table.rename(columns=lambda fraction: f"γ = {fraction:g}").reset_index()
 
 
