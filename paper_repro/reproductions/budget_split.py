@@ -30,6 +30,7 @@ from theory import (
 from theory.kinds import DataModel
 
 DATA: dict[str, DataModel] = {**LABELS, "mixture": GaussianMixture(1.0)}
+COLOURS = {"f1": "#D55E00", "f2": "#0072B2", "mixture": "#009E73"}
 SCHEMES = ("only hardest", "α = 1")
 STYLES = {"only hardest": TOP_STYLES["hard"], "α = 1": POWER_STYLES[1.0]}
 RIDGE, FIRST_RIDGE = 0.01, 0.05
@@ -212,7 +213,6 @@ def _draw_scheme(axis: Axes, curve: xr.Dataset, scheme: str) -> None:
 
 
 def _over_labels(results: xr.Dataset) -> Figure:
-    colours = dict(zip(DATA, ("#D55E00", "#0072B2", "#009E73"), strict=True))
     with figure_style():
         figure, axes = panel_grid(
             1,
@@ -225,7 +225,7 @@ def _over_labels(results: xr.Dataset) -> Figure:
         for data, pool in itertools.product(DATA, POOLS):
             line = results.sel(labels=data, pool=pool)
             look = {
-                "color": colours[data],
+                "color": COLOURS[data],
                 "ls": "-" if pool == max(POOLS) else "--",
                 "marker": "o",
                 "ms": 4,
