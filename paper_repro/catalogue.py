@@ -3,6 +3,8 @@
 from paper_repro.reproduction import AnyReproduction, OwnReproduction, Reproduction
 from paper_repro.reproductions import (
     beats_full_sample,
+    budget_split,
+    double_descent,
     figure_2,
     figure_7,
     finite_size,
@@ -14,6 +16,7 @@ from paper_repro.reproductions import (
     real_digits,
     real_fashion,
     real_tabular,
+    reuse_of_labels,
     top_k,
     unbiased,
     weak_vs_strong,
@@ -31,6 +34,8 @@ EXPERIMENTS: dict[str, Reproduction] = {
         top_k,
         finite_size,
         gaussian_mixture,
+        reuse_of_labels,
+        double_descent,
     )
 }
 """The figures whose theory and simulation are laid over each other."""
@@ -39,6 +44,7 @@ OWN: dict[str, OwnReproduction] = {
     module.FIGURE.name: module.FIGURE
     for module in (
         optimal_selection,
+        budget_split,
         phase_diagram,
         low_dimension,
         real_digits,

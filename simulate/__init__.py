@@ -4,6 +4,7 @@ from simulate.compare import Agreement, compare
 from simulate.files import StoreError
 from simulate.kind_check import KindError, check_kind
 from simulate.monte_carlo import Estimate, Mean, estimate, estimate_all
+from simulate.rounds import simulate_rounds
 from simulate.running.errors import ExecutorError, RunError, TaskError, WorkersDiedError
 from simulate.running.plan import Plan
 from simulate.running.run import run
@@ -27,4 +28,5 @@ __all__ = [
     "estimate_all",
     "process_pool",
     "run",
+    "simulate_rounds",
 ]

@@ -68,9 +68,19 @@ def draw_surrogate(
         source.loss,
         source.fit_intercept,
     )
-    rest = trained.coefficients[:, 0].copy()
+    return linear_surrogate(
+        trained.coefficients[:, 0],
+        float(trained.intercepts[0]),
+        bool(trained.converged[0]),
+        Labelled(features, labels),
+    )
+
+
+def linear_surrogate(
+    coefficients: Array, intercept: float, converged: bool, trained_on: Labelled | None = None
+) -> LinearSurrogate:
+    """A fitted model, its coefficients of shape [p], as one that scores samples."""
+    rest = coefficients.copy()
     beta_0, rest[0] = float(rest[0]), 0.0
     beta_s = float(np.linalg.norm(rest))
-    intercept, converged = float(trained.intercepts[0]), bool(trained.converged[0])
-    samples = Labelled(features, labels)
-    return LinearSurrogate(beta_0, beta_s, intercept, rest / beta_s, converged, samples)
+    return LinearSurrogate(beta_0, beta_s, intercept, rest / beta_s, converged, trained_on)

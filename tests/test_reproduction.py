@@ -169,6 +169,7 @@ def invented_predictions(problems: Iterable[Problem]) -> list[Prediction]:
                 log_loss_error_estimate=1e-12,
                 residual=1e-14,
                 status=Status.CONVERGED,
+                chi_21=0.1,
             )
         )
     return answers

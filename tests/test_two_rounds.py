@@ -286,6 +286,8 @@ def test_sweeps_over_the_weight() -> None:
     found = sweep(problem, {"surrogate.reuse": [0.0, 1.0]})
     assert found.misclassification.values[0] > 0.3
     assert found.misclassification.values[1] < 0.16
+    np.testing.assert_allclose(found.first_stage, 0.246918896514, atol=1e-9)
+    assert "first_stage" not in sweep(problem, {"surrogate.reuse": [0.0]})
 
 
 @pytest.mark.parametrize("weight", [-1.0, math.inf, math.nan, "1"])

@@ -45,6 +45,8 @@ OTHERS: dict[str, Quantity] = {
     "gradient_norm": Quantity("gradient norm of the fit, relative to that at zero"),
     "converged": Quantity("whether the fit met its tolerance"),
     "samples": Quantity("size N of the pool", "N"),
+    "labels_per_dimension": Quantity("labels bought so far, per dimension"),
+    "first_stage": Quantity("test misclassification of the surrogate", "R_su", "probability"),
 }
 """Axes of sweeps, and what is stored beside the quantities."""
 

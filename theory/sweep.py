@@ -52,6 +52,14 @@ def labelled(
         if prefix + name not in frame.coords:
             values = np.array([getattr(p, name) for p in predictions]).reshape(shape)
             variables[prefix + name] = xr.Variable(dims, values, described(name))
+    if any(p.chi_21 for p in predictions):  # the surrogate's samples are fitted again
+        first = [
+            np.nan if p.first_stage is None else p.first_stage.misclassification
+            for p in predictions
+        ]
+        variables[prefix + "first_stage"] = xr.Variable(
+            dims, np.reshape(first, shape), described("first_stage")
+        )
     statuses = np.array([p.status.name for p in predictions], dtype=object).reshape(shape)
     variables[prefix + "status"] = xr.Variable(dims, statuses, described("status"))
     return variables

@@ -10,14 +10,17 @@ from paper_repro.claims import Claim, Source, beats
 PREFIXES = {
     "labels": "",
     "data": "",
+    "loss": "",
     "mixture": "",
     "samples_per_dimension": "N/p = ",
     "ridge": "ridge ",
     "weighting": "",
+    "reuse": "",
     "scheme": "",
     "surrogate": "",
     "alpha": "α = ",
     "fraction": "γ = ",
+    "fitted": "labels per dimension ",
 }
 """What stands before a label, by its axis; in the order in which labels are named."""
 
