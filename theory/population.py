@@ -88,11 +88,15 @@ class PopulationPrediction:
         """Why the prediction may be off, and a remedy; empty where nothing is known."""
         if self.points_per_dimension >= LEAST_POINTS_PER_DIMENSION:
             return ""
-        return (
-            f"{self.points_per_dimension:.1f} labelled points per feature take part in the fit, too"
-            f" few: below {LEAST_POINTS_PER_DIMENSION:.0f} the error comes out too large, by one or"
-            " more points; label more, or keep fewer features (principal components)"
-        )
+        return too_few_points(self.points_per_dimension)
+
+
+def too_few_points(points_per_dimension: float) -> str:
+    return (
+        f"{points_per_dimension:.1f} labelled points per feature take part in the fit, too"
+        f" few: below {LEAST_POINTS_PER_DIMENSION:.0f} the error comes out too large, by one or"
+        " more points; label more, or keep fewer features (principal components)"
+    )
 
 
 def predict_population(
@@ -132,7 +136,54 @@ def predict_population(
     return population.predict(inclusion_probabilities, pool_size, ridge, weights, halving)
 
 
-class Population:
+class LabelledPoints:
+    """Features of n labelled points, completed by a 1 for the intercept, and what is asked of them.
+
+    size: n; dimension: p; design: shape [n, p] or, with an intercept, [n, p + 1].
+    """
+
+    def __init__(self, features: ArrayLike, fit_intercept: bool) -> None:
+        x = _as_features(features)
+        self.size, self.dimension = x.shape
+        self.fit_intercept = as_bool("fit_intercept", fit_intercept)
+        # Beside an intercept a shift of the features changes nothing; centred they are better
+        # conditioned.
+        self._centre = x.mean(axis=0) if fit_intercept else np.zeros(self.dimension)
+        self.design = np.ones((self.size, self.dimension + self.fit_intercept))
+        np.subtract(x, self._centre, out=self.design[:, : self.dimension])
+
+    def setting(
+        self,
+        inclusion_probabilities: ArrayLike,
+        pool_size: int,
+        ridge: float,
+        weights: ArrayLike | None,
+    ) -> Setting:
+        """The equations' setting; raises InvalidFieldError on values that they do not take."""
+        name = "inclusion_probabilities"
+        allowed = f"{self.size} numbers in [0, 1]"
+        probability = _as_vector(name, inclusion_probabilities, self.size, allowed)
+        if not ((probability >= 0) & (probability <= 1)).all():
+            raise InvalidFieldError(name, _range(probability), allowed)
+        weight, kept = np.ones(self.size), probability > 0
+        if weights is not None:
+            allowed = f"{self.size} numbers, finite and > 0 where inclusion_probabilities is > 0"
+            given = _as_vector("weights", weights, self.size, allowed)[kept]
+            if not (np.isfinite(given) & (given > 0)).all():
+                raise InvalidFieldError("weights", _range(given), allowed)
+            weight[kept] = given
+        penalty = np.full(self.dimension + self.fit_intercept, as_non_negative("ridge", ridge))
+        penalty[self.dimension :] = 0.0
+        return Setting(probability, weight, as_count("pool_size", pool_size), penalty)
+
+    def points_per_dimension(self, setting: Setting) -> float:
+        """The effective number of points in the fit, over p."""
+        part = setting.probability * setting.weight
+        total = float(part.sum())
+        return total**2 / float(part @ part) / self.dimension if total else 0.0
+
+
+class Population(LabelledPoints):
     """Labelled points for many predictions; arguments as in `predict_population`.
 
     >>> x = np.random.default_rng(0).standard_normal((400, 4))
@@ -150,17 +201,10 @@ class Population:
         loss: Loss | None = None,
         fit_intercept: bool = True,
     ) -> None:
-        x = _as_features(features)
-        self.size, self.dimension = x.shape
+        super().__init__(features, fit_intercept)
         self.labels = _as_labels(labels, self.size)
         loss = as_instance("loss", LogisticLoss() if loss is None else loss, Loss)
-        self.fit_intercept = as_bool("fit_intercept", fit_intercept)
-        # Beside an intercept a shift of the features changes nothing; centred they are better
-        # conditioned.
-        self._centre = x.mean(axis=0) if fit_intercept else np.zeros(self.dimension)
-        design = np.ones((self.size, self.dimension + self.fit_intercept))
-        np.subtract(x, self._centre, out=design[:, : self.dimension])
-        self._points = Points(design, self.labels, loss)
+        self._points = Points(self.design, self.labels, loss)
 
     def predict(
         self,
@@ -172,8 +216,8 @@ class Population:
         start: PopulationPrediction | None = None,
     ) -> PopulationPrediction:
         """As `predict_population`; start: the prediction of a near setting, to begin from."""
-        setting = self._setting(inclusion_probabilities, pool_size, ridge, weights)
-        enough = self._points_per_dimension(setting) >= LEAST_POINTS_PER_DIMENSION
+        setting = self.setting(inclusion_probabilities, pool_size, ridge, weights)
+        enough = self.points_per_dimension(setting) >= LEAST_POINTS_PER_DIMENSION
         halve = as_bool("halving", enough if halving is None else halving)
         status = self._selection_status(setting)
         if status is not Status.CONVERGED:
@@ -185,34 +229,6 @@ class Population:
         if not outcome.residual <= TOLERANCE:
             status = Status.NOT_CONVERGED
         return self._prediction(setting, status, outcome, halve)
-
-    def _setting(
-        self,
-        inclusion_probabilities: ArrayLike,
-        pool_size: int,
-        ridge: float,
-        weights: ArrayLike | None,
-    ) -> Setting:
-        name = "inclusion_probabilities"
-        allowed = f"{self.size} numbers in [0, 1]"
-        probability = _as_vector(name, inclusion_probabilities, self.size, allowed)
-        if not ((probability >= 0) & (probability <= 1)).all():
-            raise InvalidFieldError(name, _range(probability), allowed)
-        weight, kept = np.ones(self.size), probability > 0
-        if weights is not None:
-            allowed = f"{self.size} numbers, finite and > 0 where inclusion_probabilities is > 0"
-            given = _as_vector("weights", weights, self.size, allowed)[kept]
-            if not (np.isfinite(given) & (given > 0)).all():
-                raise InvalidFieldError("weights", _range(given), allowed)
-            weight[kept] = given
-        penalty = np.full(self.dimension + self.fit_intercept, as_non_negative("ridge", ridge))
-        penalty[self.dimension :] = 0.0
-        return Setting(probability, weight, as_count("pool_size", pool_size), penalty)
-
-    def _points_per_dimension(self, setting: Setting) -> float:
-        part = setting.probability * setting.weight
-        total = float(part.sum())
-        return total**2 / float(part @ part) / self.dimension if total else 0.0
 
     def _selection_status(self, setting: Setting) -> Status:
         """Whether the selection can be learned from."""
@@ -238,7 +254,7 @@ class Population:
         """Twice the outcome of all points less that of the half to which a point belongs."""
         errors, losses = 2 * whole.errors, 2 * whole.losses
         residual, steps = whole.residual, whole.steps
-        for half in _halves(self.labels, setting.probability):
+        for half in halves(self.labels, setting.probability):
             part = _reached(self._points.of(half), setting.of(half), whole.state.of(half))
             errors[half] -= part.errors
             losses[half] -= part.losses
@@ -265,7 +281,7 @@ class Population:
             fraction=float(setting.probability.mean()),
             pool_size=setting.pool_size,
             ridge=float(setting.penalty[0]),
-            points_per_dimension=self._points_per_dimension(setting),
+            points_per_dimension=self.points_per_dimension(setting),
             halved=halved,
             residual=outcome.residual,
             steps=outcome.steps,
@@ -325,7 +341,7 @@ def _reached(points: Points, setting: Setting, start: State | None) -> _Outcome:
     return outcome._replace(steps=steps)
 
 
-def _halves(labels: Array, probability: Array) -> tuple[Rows, Rows]:
+def halves(labels: Array, probability: Array) -> tuple[Rows, Rows]:
     """Two halves of the points, alike in labels and inclusion probabilities."""
     order = np.lexsort((probability, labels))
     first = np.isin(np.arange(len(order)) % 4, (0, 3))
