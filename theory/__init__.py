@@ -30,7 +30,13 @@ from theory.optimal import (
     recommend,
     robust_selection,
 )
-from theory.population import Population, PopulationPrediction, predict_population
+from theory.population import Population, PopulationPrediction
+from theory.population_classes import (
+    ClassesPrediction,
+    ClassPopulation,
+    make_population,
+    predict_population,
+)
 from theory.population_curves import learning_curves, standard_schemes
 from theory.prediction import ConvergenceError, Prediction, predict, predict_all
 from theory.problem import Problem
@@ -52,6 +58,8 @@ __all__ = [
     "F1",
     "F2",
     "BandSelection",
+    "ClassPopulation",
+    "ClassesPrediction",
     "ConvergenceError",
     "DataModel",
     "FixedFraction",
@@ -95,6 +103,7 @@ __all__ = [
     "Tuned",
     "gradient",
     "learning_curves",
+    "make_population",
     "optimal_selection",
     "predict",
     "predict_all",

@@ -15,7 +15,7 @@ whatever N. Twice the error from all points less that from either half of them i
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -99,43 +99,6 @@ def too_few_points(points_per_dimension: float) -> str:
     )
 
 
-def predict_population(
-    features: ArrayLike,
-    labels: ArrayLike,
-    inclusion_probabilities: ArrayLike,
-    pool_size: int,
-    ridge: float,
-    weights: ArrayLike | None = None,
-    loss: Loss | None = None,
-    fit_intercept: bool = True,
-    halving: bool | None = None,
-) -> PopulationPrediction:
-    """Test error of a linear model trained on a subset of a pool that is like the given points.
-
-    features: shape [n, p], finite. labels: -1 or +1, shape [n].
-    inclusion_probabilities: pi_i in [0, 1], shape [n], from any score of the features.
-    pool_size: N >= 1, the size of the pools; it may exceed n.
-    ridge: lambda >= 0, relative to the loss averaged over all N (scikit-learn's C is 1/(lambda N)).
-    weights: S_i > 0 of a point when selected, shape [n]; 1 by default, 1/pi_i is unbiased.
-    loss: logistic by default. fit_intercept: whether an intercept, not penalised, is fitted.
-    halving: whether to remove the bias of finite n; by default, where the effective number of
-        points per feature is 15 or more. It takes twice the time and raises the sampling error by a
-        tenth or so; with fewer points, such as few of the hardest, errors come out much too small.
-    Raises InvalidFieldError, a ValueError, on other values; a point that cannot be solved comes
-    back with a status and NaN. Below 15 points per feature it carries a ``caution``.
-    Source: see `theory.population_equations`.
-
-    >>> generator = np.random.default_rng(0)
-    >>> x = np.maximum(generator.standard_normal((600, 3)) @ generator.standard_normal((3, 8)), 0)
-    >>> y = np.where(x[:, 0] > x[:, 1], 1.0, -1.0)
-    >>> few, many = (predict_population(x, y, np.ones(600), n, ridge=0.01) for n in (30, 300))
-    >>> few.misclassification > many.misclassification
-    True
-    """
-    population = Population(features, labels, loss, fit_intercept)
-    return population.predict(inclusion_probabilities, pool_size, ridge, weights, halving)
-
-
 class LabelledPoints:
     """Features of n labelled points, completed by a 1 for the intercept, and what is asked of them.
 
@@ -184,7 +147,8 @@ class LabelledPoints:
 
 
 class Population(LabelledPoints):
-    """Labelled points for many predictions; arguments as in `predict_population`.
+    """Labelled points for many predictions; arguments as in
+    `theory.population_classes.predict_population`.
 
     >>> x = np.random.default_rng(0).standard_normal((400, 4))
     >>> population = Population(x, np.where(x[:, 0] > 0, 1.0, -1.0))
@@ -213,9 +177,12 @@ class Population(LabelledPoints):
         ridge: float,
         weights: ArrayLike | None = None,
         halving: bool | None = None,
-        start: PopulationPrediction | None = None,
+        start: Any = None,
     ) -> PopulationPrediction:
-        """As `predict_population`; start: the prediction of a near setting, to begin from."""
+        """As `theory.population_classes.predict_population`.
+
+        start: the prediction of a near setting, to begin from.
+        """
         setting = self.setting(inclusion_probabilities, pool_size, ridge, weights)
         enough = self.points_per_dimension(setting) >= LEAST_POINTS_PER_DIMENSION
         halve = as_bool("halving", enough if halving is None else halving)
@@ -239,9 +206,11 @@ class Population(LabelledPoints):
             return Status.ONE_CLASS
         return Status.CONVERGED
 
-    def _start(self, start: PopulationPrediction, pool_size: int) -> State | None:
+    def _start(self, start: Any, pool_size: int) -> State | None:
         """The state to begin from: V_i and sigma_i^2 are roughly as 1/N."""
         allowed = "a prediction of this population"
+        if not isinstance(start, PopulationPrediction):
+            raise InvalidFieldError("start", type(start).__name__, allowed)
         state, d = start.state, self._points.design.shape[1]
         if state.theta.shape != (d,) or state.v.shape != (self.size,):
             raise InvalidFieldError("start", start, allowed)

@@ -24,7 +24,7 @@ Sigma_i and V_i, with Anderson's mixing. First with two pairs of nodes a point, 
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,10 @@ MEMORY = 6
 GROWTH = 3.0
 """Where the residual grows by more than this factor, what was remembered is dropped."""
 
-PROXIMAL_STEPS = 60
+FARTHEST = 1.0
+"""A mixed V_i or Sigma_i is no farther from the plain step's, relative to that."""
+
+PROXIMAL_STEPS = 100
 PROXIMAL_TOLERANCE = 1e-3
 """Newton's last step for r is shorter than this, and its error about the square of it.
 
@@ -90,7 +93,7 @@ class ClassPoints(NamedTuple):
 
 
 class ClassState(NamedTuple):
-    """theta, shape [k, d]; V_i and Sigma_i, shape [n, k (k + 1) / 2], the upper triangles by row."""
+    """theta, shape [k, d]; upper triangles of V_i and Sigma_i, shape [n, k (k + 1) / 2]."""
 
     theta: Array
     v: Array
@@ -264,9 +267,7 @@ def outputs(points: ClassPoints, state: ClassState, rows: slice) -> tuple[Array,
     return margin[:, None, :] + points.nodes[rows] @ root.transpose(0, 2, 1), root
 
 
-def _proximal(
-    z: Array, sv: Array, members: Rows, basis: Array, gaps: Array
-) -> tuple[Array, Array]:
+def _proximal(z: Array, sv: Array, members: Rows, basis: Array, gaps: Array) -> tuple[Array, Array]:
     """w = l'(v) with v = z - S V w, which replaces ``gaps``, and the mean of kappa / S over nodes.
 
     Newton's method on w S V w / 2 + l(z - S V w), whose gradient is S V (w - l'), with shorter
@@ -357,7 +358,7 @@ def _matrices(
 
 
 def _blocks(grams: Array, k: int, d: int) -> Array:
-    """The symmetric matrix, [k d, k d], of the blocks of an upper triangle, [k (k + 1) / 2, d, d]."""
+    """The symmetric matrix, [k d, k d], of its blocks by row, shape [k (k + 1) / 2, d, d]."""
     matrix = np.empty((k, d, k, d))
     for block, i, j in zip(grams, *np.triu_indices(k), strict=True):
         matrix[i, :, j] = matrix[j, :, i] = block
@@ -461,8 +462,10 @@ class _Mixing:
             )
         )
         try:
-            for part in mixed[1:]:
+            for part, plain in zip(mixed[1:], image[1:], strict=True):
                 np.linalg.cholesky(full(part, len(state.theta)))
+                if _change(part, plain) > FARTHEST:
+                    raise np.linalg.LinAlgError
         except np.linalg.LinAlgError:
             self._forget()
             return image
