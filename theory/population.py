@@ -310,7 +310,7 @@ def _reached(points: Points, setting: Setting, start: State | None) -> _Outcome:
     return outcome._replace(steps=steps)
 
 
-def halves(labels: Array, probability: Array) -> tuple[Rows, Rows]:
+def halves(labels: NDArray[Any], probability: Array) -> tuple[Rows, Rows]:
     """Two halves of the points, alike in labels and inclusion probabilities."""
     order = np.lexsort((probability, labels))
     first = np.isin(np.arange(len(order)) % 4, (0, 3))

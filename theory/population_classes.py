@@ -370,10 +370,10 @@ def _outcome(points: ClassPoints, setting: Setting, start: ClassState | None) ->
         d_loss[rows] = (softmax(o, axis=2).mean(axis=1)) @ points.basis - points.basis[own]
         g = points.nodes[rows].astype(np.float64)
         taken[rows], d_taken[rows] = predicted_classes(z, g, root, points.basis)
-    own = np.eye(classes)[points.members]
-    joint = own[:, :, None] * taken[:, None, :]
+    is_own = np.eye(classes)[points.members]
+    joint = is_own[:, :, None] * taken[:, None, :]
     by_output = np.concatenate(
-        [(own[:, :, None, None] * d_taken[:, None]).reshape(n, -1, k), d_loss[:, None]], axis=1
+        [(is_own[:, :, None, None] * d_taken[:, None]).reshape(n, -1, k), d_loss[:, None]], axis=1
     )
     effect = _influence(points, setting, found, by_output)
     joint += effect[:, :-1].reshape(joint.shape)

@@ -264,7 +264,8 @@ def outputs(points: ClassPoints, state: ClassState, rows: slice) -> tuple[Array,
     k = points.basis.shape[1]
     margin = points.design[rows] @ state.theta.T.astype(points.design.dtype)
     root = np.linalg.cholesky(full(state.variance[rows], k))
-    return margin[:, None, :] + points.nodes[rows] @ root.transpose(0, 2, 1), root
+    z = margin[:, None, :] + points.nodes[rows] @ root.transpose(0, 2, 1)
+    return np.asarray(z, dtype=np.float64), np.asarray(root, dtype=np.float64)
 
 
 def _proximal(z: Array, sv: Array, members: Rows, basis: Array, gaps: Array) -> tuple[Array, Array]:

@@ -74,10 +74,13 @@ def fit_softmax(
 
     start = np.zeros(shape).ravel()
     target = GRADIENT_TOLERANCE * float(np.linalg.norm(slope(start)))
-    options = {"gtol": max(target, 1e-300), "initial_trust_radius": 10.0}
-    options["max_trust_radius"] = 1e6
     found = minimize(
-        value, start, method="trust-ncg", jac=slope, hessp=hessian_product, options=options
+        value,
+        start,
+        method="trust-ncg",
+        jac=slope,
+        hessp=hessian_product,
+        options={"gtol": target, "initial_trust_radius": 10.0, "max_trust_radius": 1e6},
     )
     theta = found.x.reshape(shape)
     converged = bool(np.linalg.norm(slope(found.x)) <= 2 * target)

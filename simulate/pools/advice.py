@@ -233,7 +233,7 @@ def _fitted_logits(
             for ridge in ridges
         ]
         return np.array([of @ f.coefficients + f.intercepts for f in fits])
-    y, weights = 2.0 * members - 1, np.ones((count, len(ridges)))
+    y, weights = np.where(members == 1, 1.0, -1.0), np.ones((count, len(ridges)))
     found = fit(x, y, weights, count, np.array(ridges), LogisticLoss(), fit_intercept)
     logit = (of @ found.coefficients + found.intercepts).T
     return np.stack([np.zeros_like(logit), logit], axis=2)
@@ -274,7 +274,10 @@ def _is_uncertainty(selection: Selection) -> bool:
 
 
 def _gain(
-    settings: list[Setting], errors: Array, is_baseline: Callable[[Selection], bool], labels: Array
+    settings: list[Setting],
+    errors: Array,
+    is_baseline: Callable[[Selection], bool],
+    labels: NDArray[Any],
 ) -> Gain:
     """Of the best setting over the best baseline, on points that had no say in either choice.
 

