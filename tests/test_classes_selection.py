@@ -166,6 +166,8 @@ def test_budget_and_its_reverse() -> None:
         ("ridges", {"ridges": []}),
         ("surrogate_labels", {"surrogate_labels": 60}),
         ("labels", {"labels": np.full(60, "cat")}),
+        ("surrogate_labels", {"surrogate_labels": 2}),
+        ("folds", {"folds": 40}),
     ],
 )
 def test_wrong_input_is_refused_by_name(field: str, changes: dict[str, object]) -> None:

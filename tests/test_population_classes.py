@@ -175,11 +175,11 @@ def test_errors_of_classes_add_up() -> None:
 
 def test_sampling_error_is_the_spread_over_populations() -> None:
     found = [
-        ClassPopulation(*three_kinds(300, seed=seed)).predict(np.ones(300), 150, 0.02)
-        for seed in range(24)
+        ClassPopulation(*three_kinds(200, 4, seed)).predict(np.ones(200), 150, 0.05)
+        for seed in range(16)
     ]
     stated = np.mean([f.misclassification_sampling_error for f in found])
-    assert 0.65 < np.std([f.misclassification for f in found], ddof=1) / stated < 1.45
+    assert 0.6 < np.std([f.misclassification for f in found], ddof=1) / stated < 1.5
 
 
 def test_names_of_classes_change_nothing() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax, ndtr, softmax
 
@@ -457,10 +458,11 @@ def as_classes(labels: ArrayLike, size: int) -> tuple[NDArray[Any], Rows]:
     given = np.asarray(labels)
     if given.shape != (size,):
         raise InvalidFieldError("labels.shape", given.shape, allowed)
-    missing = [k for k, label in enumerate(given.tolist()) if label is None or label != label]
-    if missing or (given.dtype.kind == "U" and "nan" in given):
-        row = missing[0] if missing else int(np.flatnonzero(given == "nan")[0])
-        raise InvalidFieldError("labels", f"missing in row {row}", allowed)
+    missing = np.asarray(pd.isna(given))
+    if given.dtype.kind == "U":  # what NumPy makes of text and NaN together
+        missing = given == "nan"
+    if missing.any():
+        raise InvalidFieldError("labels", f"missing in row {missing.argmax()}", allowed)
     try:
         classes, members = np.unique(given, return_inverse=True)
     except TypeError:

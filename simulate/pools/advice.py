@@ -191,9 +191,9 @@ def cross_fitted_scores(
     classes, members = as_classes(labels, len(x))
     tried = as_numbers("surrogate_ridges", ridges)
     counts = np.bincount(members)
-    allowed = f"a whole number from 2 to {counts.min()}, the points of the rarest class"
+    rare = classes[counts.argmin()]
+    allowed = f"a whole number from 2 to {counts.min()}, the points of class {rare}"
     if counts.min() < 2:
-        rare = classes[counts.argmin()]
         raise InvalidFieldError("labels", f"one point of {rare}", "two or more points of a class")
     if not 2 <= as_count("folds", folds) <= counts.min():
         raise InvalidFieldError("folds", folds, allowed)
@@ -207,6 +207,10 @@ def cross_fitted_scores(
         train = fold != k
         if train_limit is not None:
             train = _thinned(train, members, train_limit, generator)
+        unseen = np.setdiff1d(np.arange(len(classes)), members[train])
+        if unseen.size:
+            allowed = f"so many that a surrogate sees class {classes[unseen[0]]}"
+            raise InvalidFieldError("surrogate_labels", train_limit, allowed)
         logits[:, fold == k] = _fitted_logits(
             x[train], members[train], len(classes), tried, fit_intercept, x[fold == k]
         )
