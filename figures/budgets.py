@@ -17,14 +17,19 @@ def budget_plot(curve: pd.DataFrame, experiments: pd.DataFrame, target: float) -
     around random samples.
     """
     with figure_style():
-        figure, axis = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+        figure, axis = plt.subplots(figsize=(7.2, 4.0), layout="constrained")
         others = iter(COLOURS * len(curve))
         for scheme, part in curve.groupby("scheme", sort=False):
             errors = 100 * part.misclassification
             if scheme == BASELINE:
                 spread = 100 * part.sampling_error
                 axis.fill_between(
-                    part.labels, errors - spread, errors + spread, color="0.85", linewidth=0
+                    part.labels,
+                    errors - spread,
+                    errors + spread,
+                    color="0.85",
+                    linewidth=0,
+                    label="± sampling error",
                 )
                 axis.plot(part.labels, errors, color="black", linewidth=2, label=str(scheme))
             else:
@@ -48,5 +53,5 @@ def budget_plot(curve: pd.DataFrame, experiments: pd.DataFrame, target: float) -
         axis.set_xlabel("labels bought, the surrogate's included")
         axis.set_ylabel("predicted error (%)")
         axis.set_title("How many labels reach the target")
-        axis.legend(frameon=False)
+        figure.legend(loc="outside right upper", frameon=False)
     return figure

@@ -100,7 +100,11 @@ class LabelBudget:
         for row in self.needs.to_dict("records"):
             labels, low, high = (float(row[name]) for name in ("labels", "low", "high"))
             if math.isnan(labels):
-                best = f", {low:,.0f} at best" if math.isfinite(low) else ""
+                best = (
+                    f"; {COVERAGE:.0%} interval from {low:,.0f} labels"
+                    if math.isfinite(low)
+                    else ""
+                )
                 where = f"(limit {row['limit']:.2%})"
                 yield f"{row['scheme']}: {self.target:.1%} not reached{best} {where}"
                 continue
