@@ -201,6 +201,7 @@ def test_start_does_not_change_the_solution() -> None:
     cold = population.predict(np.full(300, 0.5), 200, 0.02)
     warm = population.predict(np.full(300, 0.5), 200, 0.02, start=near)
     assert warm.misclassification == pytest.approx(cold.misclassification, abs=1e-5)
+    assert warm.log_loss == pytest.approx(cold.log_loss, abs=3e-5)
     binary = Population(x, np.where(labels == "cat", 1.0, -1.0)).predict(np.ones(300), 50, 0.1)
     with pytest.raises(InvalidFieldError):
         population.predict(np.ones(300), 100, 0.1, start=binary)

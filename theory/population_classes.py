@@ -62,7 +62,7 @@ class ClassesPrediction:
         (row) is taken for another (column), shape [K, K]; both with sampling errors.
     coefficients, intercepts: mean over pools, shapes [K, p] and [K]; each sums to 0 over classes.
     fraction, pool_size, ridge, points_per_dimension, halved, residual, steps, status: as in
-        `PopulationPrediction`; a residual is at most 1e-5 where solved.
+        `PopulationPrediction`; a residual is at most 1e-4 where solved.
     point_errors, point_log_losses: contributions of every labelled point, shape [n].
     rare: names of classes with fewer than ten points that take part in the fit.
     """
