@@ -238,6 +238,7 @@ def test_rare_classes_are_named() -> None:
     found = ClassPopulation(x[few], labels[few]).predict(np.ones(len(few)), 100, 0.1)
     assert found.rare == ("dog",)
     assert "dog" in found.caution
+    assert not found.halved
     short = ClassPopulation(x[:40], labels[:40]).predict(np.ones(40), 50, 0.1)
     assert "per feature" in short.caution
     assert not short.halved

@@ -154,19 +154,23 @@ class ClassPopulation(LabelledPoints):
     ) -> ClassesPrediction:
         """As `predict_population`; start: the prediction of a near setting, to begin from.
 
-        Halving needs two points of every class in the fit; without them it is off by default.
+        By default halving is off where a class has fewer than ten points in the fit, or its halves
+        are not solved.
         """
         setting = self.setting(inclusion_probabilities, pool_size, ridge, weights)
         present = np.bincount(self.members[setting.probability > 0], minlength=len(self.classes))
         enough = self.points_per_dimension(setting) >= LEAST_POINTS_PER_DIMENSION
-        halve = as_bool("halving", enough and present.min() >= 2 if halving is None else halving)
+        by_default = enough and bool(present.min() >= HANDFUL)
+        halve = as_bool("halving", by_default if halving is None else halving)
         status = self._selection_status(present)
         if status is not Status.CONVERGED:
             return self._prediction(setting, status, self._nothing(), halve, present)
         near = None if start is None else self._start(start, setting.pool_size)
         outcome = self._reached(self._points, setting, near)
         if halve and outcome.residual <= TOLERANCE:
-            outcome = self._halved(setting, outcome)
+            halved = self._halved(setting, outcome)
+            halve = halving is not None or halved.residual <= TOLERANCE
+            outcome = halved if halve else outcome
         if not outcome.residual <= TOLERANCE:
             status = Status.NOT_CONVERGED
         return self._prediction(setting, status, outcome, halve, present)
