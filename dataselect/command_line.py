@@ -194,12 +194,34 @@ def split(
 def advise(
     file: Annotated[Path, typer.Argument(help="Labelled pilot: .csv, .parquet or .npz.")],
     labels: Annotated[str, typer.Option(help="Column (or array) that holds the labels.")],
-    pool_size: Annotated[int, typer.Option(min=2, help="Unlabelled samples to choose from.")],
+    pool_size: Annotated[
+        int | None,
+        typer.Option(min=2, help="Unlabelled samples to choose from; without --target needed."),
+    ] = None,
     fraction: Annotated[float, typer.Option(help="Share of them to label, in (0, 1].")] = 0.3,
-    positive: Annotated[str | None, typer.Option(help="The label that counts as +1.")] = None,
+    target: Annotated[
+        float | None, typer.Option(help="Say how many labels reach this test error, in (0, 1).")
+    ] = None,
+    max_labels: Annotated[
+        int | None, typer.Option(help="With --target: the most labels to look at.")
+    ] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="The label that counts as +1, against all others.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("results"),
 ) -> None:
-    """Say which samples of a pool to label, from a labelled pilot of the same features."""
+    """Say which samples of a pool to label, from a labelled pilot of the same features.
+
+    Labels may be of any number of classes. With --target: how many labels reach it, chosen at
+    random and by every scheme, in place of what to label.
+    """
+    if target is not None:
+        _commands().budget(file, labels, positive, target, pool_size, max_labels, output / "advice")
+        return
+    if pool_size is None:
+        raise typer.BadParameter("--pool-size is needed, or --target")
+    if max_labels is not None:
+        raise typer.BadParameter("--max-labels needs --target")
     _commands().advise(file, labels, positive, pool_size, fraction, output / "advice")
 
 

@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import typer
 import xarray as xr
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 import theory
-from figures import advice_plot, gap_panel
+from figures import advice_plot, budget_plot, gap_panel
 from figures import plot as draw_sweep
 from figures.style import save_figure
 from figures.sweeps import SIMULATION, THEORY
@@ -31,7 +34,14 @@ from simulate import StoreError, cluster, process_pool
 from simulate.experiment import Experiment, open_results, run_experiment
 from simulate.files import read_dataset, write_dataset, write_json
 from simulate.pools.advice import advise as advise_pilot
-from simulate.pools.pool import read_pool
+from simulate.pools.budgets import label_budget
+from simulate.pools.pool import (
+    as_features,
+    check_lengths,
+    constant_columns,
+    read_labelled,
+    read_pool,
+)
 from simulate.pools.preparation import Standardise
 from simulate.running.errors import RunError
 from simulate.running.forecast import forecast
@@ -351,11 +361,8 @@ def advise(
 ) -> None:
     """Print and draw what to label, predicted from a labelled pilot."""
     console = make_console()
-    pool = read_pool(file, labels, positive).without_constant_columns()
-    standardised = Standardise().fit(pool.features)(pool.features)
     advice = advise_pilot(
-        standardised,
-        pool.labels,
+        *_read_pilot(file, labels, positive),
         pool_size,
         fraction=fraction,
         progress=_reporter(console, "predictions"),
@@ -378,6 +385,57 @@ def advise(
     figure = advice_plot(advice.table)
     _list_files(console, [output / "advice.csv", *save_figure(figure, output / "advice")])
     plt.close(figure)
+
+
+def budget(
+    file: Path,
+    labels: str,
+    positive: str | None,
+    target: float,
+    pool_size: int | None,
+    max_labels: int | None,
+    output: Path,
+) -> None:
+    """Print and draw how many labels reach a target, predicted from a labelled pilot."""
+    console = make_console()
+    found = label_budget(
+        *_read_pilot(file, labels, positive),
+        target,
+        pool_size,
+        max_labels,
+        progress=_reporter(console, "points of curves"),
+    )
+    for line in found.lines():
+        console.print(line)
+    console.print(
+        f"all numbers but those of random samples count {found.surrogate_labels} labels of a"
+        " surrogate"
+    )
+    if found.caution:
+        console.print(f"caution: {found.caution}")
+    output.mkdir(parents=True, exist_ok=True)
+    tables = {"budget": found.needs, "budget-curve": found.curve}
+    for name, table in tables.items():
+        table.to_csv(output / f"{name}.csv", index=False, encoding="utf-8")
+    figure = budget_plot(found.curve, found.experiments, found.target)
+    files = [output / f"{name}.csv" for name in tables]
+    _list_files(console, [*files, *save_figure(figure, output / "budget")])
+    plt.close(figure)
+
+
+def _read_pilot(
+    file: Path, labels: str, positive: str | None
+) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    """Standardised features without constants; labels of all classes, or of one against others."""
+    if positive is not None:
+        pool = read_pool(file, labels, positive)
+        features, given = pool.features, pool.labels
+    else:
+        raw, given = read_labelled(file, labels)
+        features = as_features(raw)
+        check_lengths(len(features), given)
+    varying = np.delete(features, constant_columns(features), axis=1)
+    return np.asarray(Standardise().fit(varying)(varying), dtype=np.float64), given
 
 
 def explore(host: str, port: int) -> None:

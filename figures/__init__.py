@@ -2,6 +2,7 @@
 
 from figures.advice import advice_plot
 from figures.agreement import z_score_plot
+from figures.budgets import budget_plot
 from figures.maps import gain_map, refined, winner_legend, winner_map
 from figures.overlay import difference_panels, fraction_panels
 from figures.panels import (
@@ -21,6 +22,7 @@ __all__ = [
     "TOP_STYLES",
     "add_legend",
     "advice_plot",
+    "budget_plot",
     "caption",
     "describe",
     "difference",

@@ -24,7 +24,8 @@ from theory import (
 )
 from theory.kinds import Selection
 from theory.losses import response
-from theory.population import Population, predict_population
+from theory.population import Population
+from theory.population_classes import predict_population
 from theory.population_curves import learning_curves, standard_schemes
 from theory.population_equations import (
     Points,

@@ -48,14 +48,14 @@ def draw(n: int, p: int = 4, seed: int = 0) -> tuple[Array, Array]:
 
 
 @parametrize_with_checks(  # type: ignore[untyped-decorator]
-    [SelectedSubsetClassifier()],
+    [SelectedSubsetClassifier(), SelectedSubsetClassifier(uncertainty="entropy", floor=0.5)],
     expected_failed_checks=lambda estimator: STOCHASTIC,
 )
 def test_classifier_passes_the_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
-@parametrize_with_checks([SubsetSelector()])  # type: ignore[untyped-decorator]
+@parametrize_with_checks([SubsetSelector(), SubsetSelector(uncertainty="gini", floor=0.5)])  # type: ignore[untyped-decorator]
 def test_selector_passes_the_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
     check(estimator)
 

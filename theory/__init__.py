@@ -34,7 +34,13 @@ from theory.optimal import (
     robust_selection,
     tuned_selection,
 )
-from theory.population import Population, PopulationPrediction, predict_population
+from theory.population import Population, PopulationPrediction
+from theory.population_classes import (
+    ClassesPrediction,
+    ClassPopulation,
+    make_population,
+    predict_population,
+)
 from theory.population_curves import learning_curves, standard_schemes
 from theory.population_optimal import PopulationOptimum, optimal_population_selection
 from theory.prediction import ConvergenceError, Prediction, predict, predict_all
@@ -59,6 +65,8 @@ __all__ = [
     "F2",
     "BandSelection",
     "BudgetSplit",
+    "ClassPopulation",
+    "ClassesPrediction",
     "ConvergenceError",
     "DataModel",
     "FixedFraction",
@@ -105,6 +113,7 @@ __all__ = [
     "Tuned",
     "gradient",
     "learning_curves",
+    "make_population",
     "optimal_population_selection",
     "optimal_selection",
     "optimal_weights",

@@ -15,7 +15,7 @@ whatever N. Twice the error from all points less that from either half of them i
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -89,52 +89,67 @@ class PopulationPrediction:
         """Why the prediction may be off, and a remedy; empty where nothing is known."""
         if self.points_per_dimension >= LEAST_POINTS_PER_DIMENSION:
             return ""
-        return (
-            f"{self.points_per_dimension:.1f} labelled points per feature take part in the fit, too"
-            f" few: below {LEAST_POINTS_PER_DIMENSION:.0f} the error comes out too large, by one or"
-            " more points; label more, or keep fewer features (principal components)"
-        )
+        return too_few_points(self.points_per_dimension)
 
 
-def predict_population(
-    features: ArrayLike,
-    labels: ArrayLike,
-    inclusion_probabilities: ArrayLike,
-    pool_size: int,
-    ridge: float,
-    weights: ArrayLike | None = None,
-    loss: Loss | None = None,
-    fit_intercept: bool = True,
-    halving: bool | None = None,
-) -> PopulationPrediction:
-    """Test error of a linear model trained on a subset of a pool that is like the given points.
+def too_few_points(points_per_dimension: float) -> str:
+    return (
+        f"{points_per_dimension:.1f} labelled points per feature take part in the fit, too"
+        f" few: below {LEAST_POINTS_PER_DIMENSION:.0f} the error comes out too large, by one or"
+        " more points; label more, or keep fewer features (principal components)"
+    )
 
-    features: shape [n, p], finite. labels: -1 or +1, shape [n].
-    inclusion_probabilities: pi_i in [0, 1], shape [n], from any score of the features.
-    pool_size: N >= 1, the size of the pools; it may exceed n.
-    ridge: lambda >= 0, relative to the loss averaged over all N (scikit-learn's C is 1/(lambda N)).
-    weights: S_i > 0 of a point when selected, shape [n]; 1 by default, 1/pi_i is unbiased.
-    loss: logistic by default. fit_intercept: whether an intercept, not penalised, is fitted.
-    halving: whether to remove the bias of finite n; by default, where the effective number of
-        points per feature is 15 or more. It takes twice the time and raises the sampling error by a
-        tenth or so; with fewer points, such as few of the hardest, errors come out much too small.
-    Raises InvalidFieldError, a ValueError, on other values; a point that cannot be solved comes
-    back with a status and NaN. Below 15 points per feature it carries a ``caution``.
-    Source: see `theory.population_equations`.
 
-    >>> generator = np.random.default_rng(0)
-    >>> x = np.maximum(generator.standard_normal((600, 3)) @ generator.standard_normal((3, 8)), 0)
-    >>> y = np.where(x[:, 0] > x[:, 1], 1.0, -1.0)
-    >>> few, many = (predict_population(x, y, np.ones(600), n, ridge=0.01) for n in (30, 300))
-    >>> few.misclassification > many.misclassification
-    True
+class LabelledPoints:
+    """Features of n labelled points, completed by a 1 for the intercept, and what is asked of them.
+
+    size: n; dimension: p; design: shape [n, p] or, with an intercept, [n, p + 1].
     """
-    population = Population(features, labels, loss, fit_intercept)
-    return population.predict(inclusion_probabilities, pool_size, ridge, weights, halving)
+
+    def __init__(self, features: ArrayLike, fit_intercept: bool) -> None:
+        x = _as_features(features)
+        self.size, self.dimension = x.shape
+        self.fit_intercept = as_bool("fit_intercept", fit_intercept)
+        # Beside an intercept a shift of the features changes nothing; centred they are better
+        # conditioned.
+        self._centre = x.mean(axis=0) if fit_intercept else np.zeros(self.dimension)
+        self.design = np.ones((self.size, self.dimension + self.fit_intercept))
+        np.subtract(x, self._centre, out=self.design[:, : self.dimension])
+
+    def setting(
+        self,
+        inclusion_probabilities: ArrayLike,
+        pool_size: int,
+        ridge: float,
+        weights: ArrayLike | None,
+    ) -> Setting:
+        """The equations' setting; raises InvalidFieldError on values that they do not take."""
+        name = "inclusion_probabilities"
+        allowed = f"{self.size} numbers in [0, 1]"
+        probability = _as_vector(name, inclusion_probabilities, self.size, allowed)
+        if not ((probability >= 0) & (probability <= 1)).all():
+            raise InvalidFieldError(name, _range(probability), allowed)
+        weight, kept = np.ones(self.size), probability > 0
+        if weights is not None:
+            allowed = f"{self.size} numbers, finite and > 0 where inclusion_probabilities is > 0"
+            given = _as_vector("weights", weights, self.size, allowed)[kept]
+            if not (np.isfinite(given) & (given > 0)).all():
+                raise InvalidFieldError("weights", _range(given), allowed)
+            weight[kept] = given
+        penalty = np.full(self.dimension + self.fit_intercept, as_non_negative("ridge", ridge))
+        penalty[self.dimension :] = 0.0
+        return Setting(probability, weight, as_count("pool_size", pool_size), penalty)
+
+    def points_per_dimension(self, setting: Setting) -> float:
+        """The effective number of points in the fit, over p."""
+        part = setting.probability * setting.weight
+        total = float(part.sum())
+        return total**2 / float(part @ part) / self.dimension if total else 0.0
 
 
-class Population:
-    """Labelled points for many predictions; arguments as in `predict_population`.
+class Population(LabelledPoints):
+    """Labelled points for many predictions; arguments as in
+    `theory.population_classes.predict_population`.
 
     >>> x = np.random.default_rng(0).standard_normal((400, 4))
     >>> population = Population(x, np.where(x[:, 0] > 0, 1.0, -1.0))
@@ -151,17 +166,10 @@ class Population:
         loss: Loss | None = None,
         fit_intercept: bool = True,
     ) -> None:
-        x = _as_features(features)
-        self.size, self.dimension = x.shape
+        super().__init__(features, fit_intercept)
         self.labels = _as_labels(labels, self.size)
         loss = as_instance("loss", LogisticLoss() if loss is None else loss, Loss)
-        self.fit_intercept = as_bool("fit_intercept", fit_intercept)
-        # Beside an intercept a shift of the features changes nothing; centred they are better
-        # conditioned.
-        self._centre = x.mean(axis=0) if fit_intercept else np.zeros(self.dimension)
-        design = np.ones((self.size, self.dimension + self.fit_intercept))
-        np.subtract(x, self._centre, out=design[:, : self.dimension])
-        self._points = Points(design, self.labels, loss)
+        self._points = Points(self.design, self.labels, loss)
 
     def predict(
         self,
@@ -170,11 +178,14 @@ class Population:
         ridge: float,
         weights: ArrayLike | None = None,
         halving: bool | None = None,
-        start: PopulationPrediction | None = None,
+        start: Any = None,
     ) -> PopulationPrediction:
-        """As `predict_population`; start: the prediction of a near setting, to begin from."""
-        setting = self._setting(inclusion_probabilities, pool_size, ridge, weights)
-        enough = self._points_per_dimension(setting) >= LEAST_POINTS_PER_DIMENSION
+        """As `theory.population_classes.predict_population`.
+
+        start: the prediction of a near setting, to begin from.
+        """
+        setting = self.setting(inclusion_probabilities, pool_size, ridge, weights)
+        enough = self.points_per_dimension(setting) >= LEAST_POINTS_PER_DIMENSION
         halve = as_bool("halving", enough if halving is None else halving)
         status = self._selection_status(setting)
         if status is not Status.CONVERGED:
@@ -206,40 +217,12 @@ class Population:
         >>> bool(population.derivative(prediction, half).sum() < 0)  # more of all is better
         True
         """
-        setting = self._setting(
+        setting = self.setting(
             inclusion_probabilities, prediction.pool_size, prediction.ridge, weights
         )
         if prediction.status is not Status.CONVERGED:
             return np.full(self.size, math.nan)
         return error_and_derivative(self._points, setting, prediction.state)[1]
-
-    def _setting(
-        self,
-        inclusion_probabilities: ArrayLike,
-        pool_size: int,
-        ridge: float,
-        weights: ArrayLike | None,
-    ) -> Setting:
-        name = "inclusion_probabilities"
-        allowed = f"{self.size} numbers in [0, 1]"
-        probability = _as_vector(name, inclusion_probabilities, self.size, allowed)
-        if not ((probability >= 0) & (probability <= 1)).all():
-            raise InvalidFieldError(name, _range(probability), allowed)
-        weight, kept = np.ones(self.size), probability > 0
-        if weights is not None:
-            allowed = f"{self.size} numbers, finite and > 0 where inclusion_probabilities is > 0"
-            given = _as_vector("weights", weights, self.size, allowed)[kept]
-            if not (np.isfinite(given) & (given > 0)).all():
-                raise InvalidFieldError("weights", _range(given), allowed)
-            weight[kept] = given
-        penalty = np.full(self.dimension + self.fit_intercept, as_non_negative("ridge", ridge))
-        penalty[self.dimension :] = 0.0
-        return Setting(probability, weight, as_count("pool_size", pool_size), penalty)
-
-    def _points_per_dimension(self, setting: Setting) -> float:
-        part = setting.probability * setting.weight
-        total = float(part.sum())
-        return total**2 / float(part @ part) / self.dimension if total else 0.0
 
     def _selection_status(self, setting: Setting) -> Status:
         """Whether the selection can be learned from."""
@@ -250,13 +233,16 @@ class Population:
             return Status.ONE_CLASS
         return Status.CONVERGED
 
-    def _start(self, start: PopulationPrediction, pool_size: int) -> State | None:
+    def _start(self, start: Any, pool_size: int) -> State | None:
         """The state to begin from: V_i and sigma_i^2 are roughly as 1/N."""
+        allowed = "a prediction of this population"
+        if not isinstance(start, PopulationPrediction):
+            raise InvalidFieldError("start", type(start).__name__, allowed)
         if start.status is not Status.CONVERGED:
             return None
         state, d = start.state, self._points.design.shape[1]
         if state.theta.shape != (d,) or state.v.shape != (self.size,):
-            raise InvalidFieldError("start", start, "a prediction of this population")
+            raise InvalidFieldError("start", start, allowed)
         factor = start.pool_size / pool_size
         return State(state.theta, state.v * factor, state.variance * factor)
 
@@ -264,7 +250,7 @@ class Population:
         """Twice the outcome of all points less that of the half to which a point belongs."""
         errors, losses = 2 * whole.errors, 2 * whole.losses
         residual, steps = whole.residual, whole.steps
-        for half in _halves(self.labels, setting.probability):
+        for half in halves(self.labels, setting.probability):
             part = _reached(self._points.of(half), setting.of(half), whole.state.of(half))
             errors[half] -= part.errors
             losses[half] -= part.losses
@@ -291,7 +277,7 @@ class Population:
             fraction=float(setting.probability.mean()),
             pool_size=setting.pool_size,
             ridge=float(setting.penalty[0]),
-            points_per_dimension=self._points_per_dimension(setting),
+            points_per_dimension=self.points_per_dimension(setting),
             halved=halved,
             residual=outcome.residual,
             steps=outcome.steps,
@@ -351,7 +337,7 @@ def _reached(points: Points, setting: Setting, start: State | None) -> _Outcome:
     return outcome._replace(steps=steps)
 
 
-def _halves(labels: Array, probability: Array) -> tuple[Rows, Rows]:
+def halves(labels: NDArray[Any], probability: Array) -> tuple[Rows, Rows]:
     """Two halves of the points, alike in labels and inclusion probabilities."""
     order = np.lexsort((probability, labels))
     first = np.isin(np.arange(len(order)) % 4, (0, 3))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory.checks import InvalidFieldError, as_count, as_fraction, as_non_negative, as_numbers
 from theory.kinds import Selection
-from theory.population import Population, PopulationPrediction
+from theory.population_classes import AnyPopulation, AnyPrediction
 from theory.selection import PowerSelection, RandomSelection, TopSelection
 
 Array = NDArray[np.float64]
@@ -62,19 +62,21 @@ def standard_schemes(
 
 
 def predict_settings(
-    population: Population,
+    population: AnyPopulation,
     scores: ArrayLike,
     settings: Iterable[Setting],
     halving: bool | None = None,
-) -> Iterator[tuple[Setting, PopulationPrediction]]:
-    """Predictions of many settings, in order, each from the solution before it.
+    start: AnyPrediction | None = None,
+) -> Iterator[tuple[Setting, AnyPrediction]]:
+    """Predictions of many settings, in order, each from the solution before it (first: start).
 
-    scores: a surrogate's score t_i of every point, not fitted to that point's label, shape [n].
+    scores: a surrogate's score t_i of every point, not fitted to that point's label, shape [n];
+        with three classes or more the largest logit minus the second.
     """
     t = np.asarray(scores, dtype=np.float64)
     if t.shape != (population.size,) or not np.isfinite(t).all():
         raise InvalidFieldError("scores.shape", t.shape, f"{population.size} finite numbers")
-    previous = None
+    previous = start
     for setting in settings:
         probability = setting.selection.inclusion_probabilities(t)
         weights = setting.selection.weights(t, probability)
@@ -85,7 +87,7 @@ def predict_settings(
 
 
 def learning_curves(
-    population: Population,
+    population: AnyPopulation,
     scores: ArrayLike,
     selections: Sequence[Selection],
     pool_sizes: Iterable[int],
@@ -101,6 +103,7 @@ def learning_curves(
     fraction is the share of the pool whose labels are bought. A point that was not solved is NaN,
     and its status says why. Raises InvalidFieldError on input outside these ranges.
 
+    >>> from theory.population import Population
     >>> x = np.random.default_rng(0).standard_normal((300, 3))
     >>> population = Population(x, np.where(x[:, 0] > 0, 1.0, -1.0))
     >>> schemes = standard_schemes([0.5], alphas=[1.0], reweight=False)
@@ -124,6 +127,7 @@ def learning_curves(
     data: dict[str, Any] = {
         name: (dims, np.array([getattr(f, name) for f in found]).reshape(shape))
         for name in VARIABLES
+        if hasattr(found[0], name)  # several classes have no one intercept
     }
     data["status"] = (dims, np.array([f.status.name for f in found]).reshape(shape))
     fractions = [f.fraction for f in found[:: len(sizes) * len(penalties)]]

@@ -57,6 +57,10 @@ class Status(Enum):
         "the selected samples have one class only, so that no finite intercept minimises the loss;"
         " fit without intercept, or select samples of both classes"
     )
+    CLASS_LEFT_OUT = (
+        "the selection leaves out a class, so that no finite intercept minimises the loss; select"
+        " samples of every class, or fit without intercept"
+    )
     CONSTANT_CLASSIFIER = (
         "the best classifier is constant: all coefficients but the intercept are exactly 0, and its"
         " error is the share of the rarer class; use a loss without a corner, fewer samples per"

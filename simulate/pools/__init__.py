@@ -7,6 +7,7 @@ when first asked for.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from simulate.pools.budgets import LabelBudget, label_budget
 from simulate.pools.draw import draw_indices
 from simulate.pools.optional import MissingPackageError, PoolError
 from simulate.pools.pool import Pool, make_pool, read_pool
@@ -31,6 +32,7 @@ __all__ = [
     "NAMED",
     "FittedSurrogate",
     "InfluenceSelection",
+    "LabelBudget",
     "LeverageSelection",
     "MissingPackageError",
     "OsmacSelection",
@@ -47,6 +49,7 @@ __all__ = [
     "Whiten",
     "draw_indices",
     "inclusion_probabilities",
+    "label_budget",
     "load_digits_task",
     "load_fashion_mnist",
     "load_flights_task",

@@ -1,8 +1,8 @@
 """Advice: from a labelled pilot, which samples of a pool to label next, and what that gains.
 
 The population equations predict the test error of every scheme, fraction and ridge from the pilot
-alone. The surrogate is a ridge-penalised logistic fit to the pilot; its scores of the pilot itself
-come from fits to the other folds.
+alone. The surrogate is a ridge-penalised logistic (or softmax) fit to the pilot; its scores of the
+pilot itself come from fits to the other folds.
 
 Settings are compared without halving (`theory.population`): twice the error less that of halves
 goes astray where few points carry the fit, as with the hardest 15%, and its bias is mostly common
@@ -24,8 +24,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import log_softmax
 
 from simulate.fitting.fit import fit
+from simulate.fitting.softmax import fit_softmax
+from simulate.pools.splits import stratified_order
+from simulate.pools.uncertainty import multiclass_scores
 from theory.checks import (
     InvalidFieldError,
     as_count,
@@ -36,7 +40,7 @@ from theory.checks import (
 )
 from theory.kinds import Selection
 from theory.losses import LogisticLoss
-from theory.population import Population, PopulationPrediction
+from theory.population_classes import AnyPrediction, as_classes, make_population
 from theory.population_curves import Setting, describe, predict_settings, standard_schemes
 from theory.selection import QuantileBandSelection, RandomSelection, TopSelection
 from theory.solver import Status
@@ -108,7 +112,8 @@ def advise(
 ) -> Advice:
     """Recommend which samples of a pool to label, from a labelled pilot of the same population.
 
-    features, labels: the pilot, shapes [n, p] and [n], labels -1 or +1. pool_size: N.
+    features, labels: the pilot, shapes [n, p] and [n]; labels of two classes or more, of any one
+    kind. pool_size: N.
     budget or fraction: how many labels of the pool may be bought, or which share of it.
     alphas: exponents of power selection. ridges: of the final fit, relative to N.
     budget_shares: parts of the budget to consider; less can be better.
@@ -137,7 +142,7 @@ def advise(
     for name, axis in (("budget_shares", shares), ("ridges", penalties)):
         if not axis:
             raise InvalidFieldError(name, axis, "not empty")
-    population = Population(features, labels, fit_intercept=fit_intercept)
+    population = make_population(features, labels, fit_intercept=fit_intercept)
     scores, surrogate_ridge = cross_fitted_scores(
         features, labels, surrogate_ridges, folds, fit_intercept, seed
     )
@@ -198,38 +203,86 @@ def cross_fitted_scores(
     folds: int = 5,
     fit_intercept: bool = True,
     seed: int = 0,
+    train_limit: int | None = None,
 ) -> tuple[Array, float]:
-    """Scores of every point by a logistic fit to the other folds, and the ridge of these fits.
+    """Scores of every point by fits to the other folds, and the ridge of these fits.
 
-    Folds are alike in labels. The ridge is that of the smallest log loss of the scores.
+    Logistic fits, and their logits, for two classes; for more softmax fits, and the largest minus
+    the second logit. Folds are alike in labels. The ridge is that of the smallest log loss.
+    train_limit: points that a fit may see at most, all of the other folds by default.
 
     >>> x = np.array([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]])
     >>> scores, ridge = cross_fitted_scores(x, np.sign(x[:, 0]), ridges=[0.1], folds=3)
     >>> bool((scores * x[:, 0] > 0).all()), ridge
     (True, 0.1)
     """
-    x, y = np.asarray(features, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    x = np.asarray(features, dtype=np.float64)
+    classes, members = as_classes(labels, len(x))
     tried = as_numbers("surrogate_ridges", ridges)
-    fewest = min(int((y > 0).sum()), int((y < 0).sum()))
-    allowed = f"a whole number from 2 to {fewest}, the points of the rarer class"
-    if not 2 <= as_count("folds", folds) <= fewest:
+    counts = np.bincount(members)
+    rare = classes[counts.argmin()]
+    allowed = f"a whole number from 2 to {counts.min()}, the points of class {rare}"
+    if counts.min() < 2:
+        raise InvalidFieldError("labels", f"one point of {rare}", "two or more points of a class")
+    if not 2 <= as_count("folds", folds) <= counts.min():
         raise InvalidFieldError("folds", folds, allowed)
-    fold = np.empty(len(y), dtype=int)
+    fold = np.empty(len(x), dtype=int)
     generator = np.random.default_rng(as_count("seed", seed, least=0))
-    for label in (-1.0, 1.0):
-        members = generator.permutation(np.flatnonzero(y == label))
-        fold[members] = np.arange(len(members)) % folds
-    scores = np.empty((len(y), len(tried)))
+    for number in range(len(classes)):
+        rows = generator.permutation(np.flatnonzero(members == number))
+        fold[rows] = np.arange(len(rows)) % folds
+    logits = np.empty((len(tried), len(x), len(classes)))
     for k in range(folds):
         train = fold != k
-        count = int(train.sum())
-        weights = np.ones((count, len(tried)))
-        fits = fit(
-            x[train], y[train], weights, count, np.array(tried), LogisticLoss(), fit_intercept
+        if train_limit is not None:
+            train = _thinned(train, members, train_limit, generator)
+        unseen = np.setdiff1d(np.arange(len(classes)), members[train])
+        if unseen.size:
+            allowed = f"so many that a surrogate sees class {classes[unseen[0]]}"
+            raise InvalidFieldError("surrogate_labels", train_limit, allowed)
+        logits[:, fold == k] = _fitted_logits(
+            x[train], members[train], len(classes), tried, fit_intercept, x[fold == k]
         )
-        scores[~train] = x[~train] @ fits.coefficients + fits.intercepts
-    best = int(np.logaddexp(0, -y[:, None] * scores).mean(axis=0).argmin())
-    return scores[:, best], tried[best]
+    losses = -log_softmax(logits, axis=2)[:, np.arange(len(x)), members].mean(axis=1)
+    best = int(losses.argmin())
+    if len(classes) == 2:
+        return logits[best, :, 1] - logits[best, :, 0], tried[best]
+    return multiclass_scores(logits[best]), tried[best]
+
+
+def _fitted_logits(
+    x: Array,
+    members: NDArray[np.intp],
+    classes: int,
+    ridges: Sequence[float],
+    fit_intercept: bool,
+    of: Array,
+) -> Array:
+    """Logits of some points by fits to others, shape [ridges, points, classes]."""
+    count = len(x)
+    if classes > 2:
+        fits = [
+            fit_softmax(x, members, classes, np.ones(count), count, ridge, fit_intercept)
+            for ridge in ridges
+        ]
+        return np.array([of @ f.coefficients + f.intercepts for f in fits])
+    y, weights = np.where(members == 1, 1.0, -1.0), np.ones((count, len(ridges)))
+    found = fit(x, y, weights, count, np.array(ridges), LogisticLoss(), fit_intercept)
+    logit = (of @ found.coefficients + found.intercepts).T
+    return np.stack([np.zeros_like(logit), logit], axis=2)
+
+
+def _thinned(
+    train: NDArray[np.bool_],
+    members: NDArray[np.intp],
+    most: int,
+    generator: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """At most so many of these points, alike in labels."""
+    rows = np.flatnonzero(train)
+    kept = np.zeros_like(train)
+    kept[rows[stratified_order(members[rows], generator)[:most]]] = True
+    return kept
 
 
 def _fraction(pool_size: int, budget: int | None, fraction: float | None) -> float:
@@ -280,7 +333,7 @@ def _gain(
     errors: Array,
     is_band: NDArray[np.bool_],
     is_baseline: Callable[[Selection], bool],
-    labels: Array,
+    labels: NDArray[Any],
 ) -> Gain:
     """Of the chosen setting over the best baseline, on points that had no say in either choice.
 
@@ -300,7 +353,7 @@ def _gain(
 
 
 def _table(
-    found: list[tuple[Setting, PopulationPrediction]], settings: list[Setting], errors: Array
+    found: list[tuple[Setting, AnyPrediction]], settings: list[Setting], errors: Array
 ) -> pd.DataFrame:
     """One row a setting, solved or not, best first."""
     random = np.flatnonzero([_is_random(s.selection) for s in settings])

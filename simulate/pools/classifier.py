@@ -53,7 +53,7 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
     estimator: a classifier; None is LogisticRegression with C = 1/(ridge N), N the total weight of
         the pool (and of the surrogate's samples, if reused). It must take sample_weight if the
         selection reweights or weights are given: ``fit`` says so before any work.
-    surrogate, selection, ridge, sampling: as in SubsetSelector.
+    surrogate, selection, ridge, sampling, uncertainty, floor: as in SubsetSelector.
     surrogate_fraction: of the samples, in (0, 1); at least one of every class.
     reuse_surrogate: whether the estimator learns from the surrogate's samples as well, with their
         own weights.
@@ -76,6 +76,8 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
         reuse_surrogate: bool = True,
         ridge: float = 0.01,
         sampling: Sampling = "fixed",
+        uncertainty: str = "margin",
+        floor: float = 0.0,
         random_state: Any = None,
     ) -> None:
         self.estimator = estimator
@@ -85,6 +87,8 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
         self.reuse_surrogate = reuse_surrogate
         self.ridge = ridge
         self.sampling = sampling
+        self.uncertainty = uncertainty
+        self.floor = floor
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
@@ -112,6 +116,8 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
             rule,
             ridge=self.ridge,
             sampling=self.sampling,
+            uncertainty=self.uncertainty,
+            floor=self.floor,
             random_state=generator,
         ).fit(X[labelled], y[labelled], sample_weight=weights[labelled] if given else None)
         subset = self.selector_.select(X[pool])

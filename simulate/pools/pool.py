@@ -108,14 +108,21 @@ def read_pool(
     positive: as in ``make_pool``. Raises PoolError on a file without these or of another kind,
     FileNotFoundError on a missing one and MissingPackageError without pyarrow.
     """
+    array, given = read_labelled(path, label, features)
+    return make_pool(array, given, positive, Path(path).stem)
+
+
+def read_labelled(
+    path: str | Path, label: str = "label", features: str = "features"
+) -> tuple[Any, NDArray[Any]]:
+    """Features [N, p] and labels, of any kind, from a file; arguments and errors of read_pool."""
     path = Path(path)
-    name = path.stem
     if path.suffix == ".npz":
         with path.open("rb") as file, _readable(path):
             arrays = dict(np.load(file, allow_pickle=False))
         for wanted in (features, label):
             _check_present(path, "array", wanted, arrays)
-        return make_pool(arrays[features], arrays[label], positive, name)
+        return arrays[features], arrays[label]
     if path.suffix == ".csv":
         with _readable(path):
             table = pd.read_csv(path, encoding="utf-8-sig")
@@ -126,7 +133,7 @@ def read_pool(
     else:
         raise PoolError(f"{path} is no .npz, .csv or .parquet file: convert it, or use make_pool")
     _check_present(path, "column", label, list(table.columns))
-    return make_pool(_numbers(table.drop(columns=label)), table[label].to_numpy(), positive, name)
+    return _numbers(table.drop(columns=label)), table[label].to_numpy()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from simulate.pools.rules import (
     inclusion_probabilities,
     vary,
 )
+from simulate.pools.uncertainty import as_uncertainty, multiclass_scores, with_floor
 from theory.checks import as_count, as_fraction, as_positive
 
 require("sklearn", "SubsetSelector")
@@ -97,10 +98,14 @@ class SubsetSelector(SelectionParameters, BaseEstimator):  # type: ignore[misc]
         name in ``NAMED``; its fields are parameters too, as in ``set_params(selection__alpha=1)``.
     ridge: > 0, of the default surrogate. sampling: "fixed" keeps the budget exactly, "poisson"
         draws every sample independently, as the theory does; with the same probabilities.
+    uncertainty: with three classes or more, "margin" (the score of a sample is its largest logit
+        minus the second, which is the logit's size if there are two), "entropy", "least-confidence"
+        or "gini", each as the logit of two classes that are as uncertain.
+    floor: in [0, 1], of an equal share among the predicted classes: what every one of them gets at
+        least, so that rare classes are not left out.
     random_state: None, a seed or a generator.
 
-    With two classes the score of a sample is the surrogate's logit; with more it is the distance of
-    its largest to its second logit, which is the logit's size if there are two. Influence and OSMAC
+    With two classes the score of a sample is the surrogate's logit. Influence and OSMAC
     have a meaning for two classes only; ``fit`` refuses them where there are more.
     Wrong parameters raise ValueError in ``fit`` and ``select``.
 
@@ -118,17 +123,22 @@ class SubsetSelector(SelectionParameters, BaseEstimator):  # type: ignore[misc]
         *,
         ridge: float = 0.01,
         sampling: Sampling = "fixed",
+        uncertainty: str = "margin",
+        floor: float = 0.0,
         random_state: Any = None,
     ) -> None:
         self.surrogate = surrogate
         self.selection = selection
         self.ridge = ridge
         self.sampling = sampling
+        self.uncertainty = uncertainty
+        self.floor = floor
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
         """Train the surrogate on labelled samples, shapes [n, p] and [n]."""
         rule = as_selection(self.selection)
+        as_uncertainty(self.uncertainty)
         if isinstance(rule, VectorRule) and rule.needs_labels:
             raise PoolError(f"{rule!r} needs the labels of the pool: set with_labels=False")
         X, y = validate_data(self, X, y, accept_sparse="csr")  # noqa: N806
@@ -173,8 +183,11 @@ class SubsetSelector(SelectionParameters, BaseEstimator):  # type: ignore[misc]
             rule = vary(rule, fraction=as_fraction("fraction", fraction))
         if isinstance(rule, VectorRule):
             X = dense(X)  # noqa: N806
-        scores = scores_of(self.surrogate_, X)
+        scores = scores_of(self.surrogate_, X, self.uncertainty)
         probabilities = inclusion_probabilities(rule, X, scores)
+        if self.floor != 0:
+            predicted = np.unique(self.surrogate_.predict(X), return_inverse=True)[1]
+            probabilities = with_floor(probabilities, predicted, self.floor)
         if n is not None and np.count_nonzero(probabilities) < n:
             few = np.count_nonzero(probabilities)
             raise PoolError(f"{n} samples are asked for and the selection admits only {few}")
@@ -192,8 +205,8 @@ class SubsetSelector(SelectionParameters, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def scores_of(classifier: Any, X: Any) -> Array:  # noqa: N803
-    """Logits of a fitted classifier, shape [N]; of several classes the largest minus the second."""
+def scores_of(classifier: Any, X: Any, uncertainty: str = "margin") -> Array:  # noqa: N803
+    """Scores of a fitted classifier, shape [N]: logits, or of several classes an uncertainty."""
     if hasattr(classifier, "decision_function"):
         outputs = np.asarray(classifier.decision_function(X), dtype=np.float64)
     elif hasattr(classifier, "predict_proba"):
@@ -206,8 +219,7 @@ def scores_of(classifier: Any, X: Any) -> Array:  # noqa: N803
         return outputs
     if outputs.shape[1] == 2:
         return np.asarray(outputs[:, 1] - outputs[:, 0])
-    ordered = np.sort(outputs, axis=1)
-    return np.asarray(ordered[:, -1] - ordered[:, -2])
+    return multiclass_scores(outputs, uncertainty)
 
 
 def dense(X: Any) -> NDArray[Any]:  # noqa: N803
