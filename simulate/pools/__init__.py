@@ -25,6 +25,7 @@ from simulate.pools.tasks import load_digits_task, load_fashion_mnist
 if TYPE_CHECKING:
     from simulate.pools.classifier import SelectedSubsetClassifier
     from simulate.pools.selector import Subset, SubsetSelector, ridge_as_c
+    from simulate.pools.stream import StreamedSubset
 
 __all__ = [
     "NAMED",
@@ -39,6 +40,7 @@ __all__ = [
     "SelectedSubsetClassifier",
     "SplitSizes",
     "Standardise",
+    "StreamedSubset",
     "Study",
     "Subset",
     "SubsetSelector",
@@ -58,6 +60,7 @@ __all__ = [
 _LAZY = {
     "SelectedSubsetClassifier": "simulate.pools.classifier",
     "Subset": "simulate.pools.selector",
+    "StreamedSubset": "simulate.pools.stream",
     "SubsetSelector": "simulate.pools.selector",
     "ridge_as_c": "simulate.pools.selector",
 }

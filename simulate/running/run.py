@@ -120,7 +120,7 @@ def _answers_until_broken(tasks: list[Task], executor: Executor) -> Iterator[tup
             except (TaskError, BrokenExecutor):
                 raise
             except Exception as error:
-                raise _cluster_error(error) from error
+                raise cluster_error(error) from error
             yield futures[future], results
     finally:
         for future in futures:
@@ -138,7 +138,7 @@ def _say_if_nobody_works(futures: Mapping[Future[Array], Task], executor: Execut
             log.warning("the cluster has no workers: waiting for some to join it")
 
 
-def _cluster_error(error: Exception) -> RunError:
+def cluster_error(error: Exception) -> RunError:
     """What an executor's own error means."""
     name = type(error).__name__
     if name == "KilledWorker":

@@ -116,7 +116,7 @@ def open_store(directory: Path, plan: Plan) -> Iterator[Store]:
     be read.
     """
     described = {**_described(plan), "identities": list(plan.identities)}
-    with _locked(directory):
+    with locked(directory):
         _check_manifest(directory / "manifest.json", described)
         with _connect(directory, plan) as connection:
             yield Store(directory, plan, connection)
@@ -130,7 +130,7 @@ def open_results_store(directory: Path, described: Mapping[str, Any]) -> Iterato
     where it simulates, the simulation's seed, test_samples, dimensions and data_sets. It may grow.
     Raises StoreError as ``open_store`` does.
     """
-    with _locked(directory):
+    with locked(directory):
         path = directory / "experiment.json"
         if not path.exists() and (directory / "results.nc").exists():
             raise StoreError(f"{directory} holds results of an unknown sweep: {REMEDY}")
@@ -139,7 +139,7 @@ def open_results_store(directory: Path, described: Mapping[str, Any]) -> Iterato
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path) -> Iterator[None]:
     if directory.exists() and not directory.is_dir():
         raise StoreError(f"{directory} is a file, not a directory: choose another output")
     try:
