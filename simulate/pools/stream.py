@@ -85,6 +85,7 @@ def select_stream(
     surrogate and the columns, what to say in the output.
     """
     require("pyarrow", "selection from files")
+    client = _client_of(source, client)
     told = {
         "version": VERSION,
         "columns": list(scorer.columns or ()),
@@ -126,6 +127,20 @@ def select_stream(
             return replace(subset, _table=require("pyarrow", "a subset").concat_tables(parts))
         store.write_output(output, lambda path: _write(path, parts))
     return subset
+
+
+def _client_of(source: Source, client: Any) -> Any:
+    """The client given, or for a Dask collection the one that is active, if any."""
+    if client is not None or all(piece.data is None for piece in source.pieces):
+        return client
+    try:
+        from distributed import default_client
+    except ImportError:
+        return None
+    try:
+        return default_client()  # type: ignore[no-untyped-call]
+    except ValueError:
+        return None
 
 
 def _score(

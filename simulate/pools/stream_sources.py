@@ -253,6 +253,33 @@ def open_source(pool: Any, columns: Sequence[str] | None = None) -> Source:
     return _array_source(array, array, "the array", lambda: _digest([array]))
 
 
+def read_labelled(
+    path: str | Path,
+    labels: str,
+    columns: Sequence[str] | None = None,
+    ignored: Sequence[str] = (),
+) -> tuple[Any, NDArray[Any]]:
+    """Features and labels of a pilot: a DataFrame [n, p], or a matrix from .npz, and [n] labels.
+
+    labels: the column, or the array of an .npz file. columns: features, by default all numeric
+    columns that are not ``ignored``. Raises PoolError on a file without these.
+    """
+    source = open_source(path, columns)
+    if labels not in source.names:
+        raise PoolError(f"{path} has no column {labels!r} of labels: {_has(source.names)}")
+    used = source.columns(columns, None, (labels, *ignored))
+    parts = [rows for piece in source.pieces for rows in piece.read(used, labels)]
+    if not parts:
+        raise PoolError(f"{path} has no rows: a pilot needs labelled samples")
+    found = np.concatenate([rows.ids.to_numpy(zero_copy_only=False) for rows in parts])
+    if used is None:
+        return np.concatenate([np.asarray(rows.features) for rows in parts]), found
+    import pandas as pd
+
+    features = np.concatenate([np.column_stack(list(rows.features)) for rows in parts])
+    return pd.DataFrame(features, columns=list(used)), found
+
+
 def _open_path(path: Path, columns: Sequence[str] | None) -> Source:
     if not path.exists():
         raise PoolError(f"{path} does not exist: give {KINDS}")
