@@ -253,6 +253,26 @@ def select(
 
 
 @app.command()
+def embed(
+    images: Annotated[
+        Path, typer.Argument(help="Folder of images, gzipped IDX file, or .npz with images.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="An .npz file.")],
+    network: Annotated[
+        str, typer.Option(help="Or module:function that returns a torch module with weights.")
+    ] = "efficientnet_lite0",
+    size: Annotated[int, typer.Option(min=32, help="Pixels of the square it sees.")] = 96,
+    batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
+    skip_bad_images: Annotated[
+        bool, typer.Option("--skip-bad-images", help="Leave out what cannot be decoded.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Turn images into features of a pretrained network (needs the extra embed)."""
+    _commands().embed(images, output, network, size, batch, skip_bad_images, quiet)
+
+
+@app.command()
 def explore(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 2718,
     host: Annotated[

@@ -31,6 +31,7 @@ from simulate import StoreError, cluster, process_pool
 from simulate.experiment import Experiment, open_results, run_experiment
 from simulate.files import read_dataset, write_dataset, write_json
 from simulate.pools.advice import advise as advise_pilot
+from simulate.pools.embedding import embed as embed_images
 from simulate.pools.pool import read_pool
 from simulate.pools.preparation import Standardise
 from simulate.pools.rules import as_selection, vary
@@ -418,14 +419,50 @@ def select(
     _list_files(console, [output])
 
 
-def _rows_reporter(console: Console) -> Callable[[int, int | None], None]:
-    """A line at every tenth of the rows, or at every ten million where their number is unknown."""
+def embed(
+    images: Path,
+    output: Path,
+    network: str,
+    size: int,
+    batch: int,
+    skip_bad_images: bool,
+    quiet: bool,
+) -> None:
+    """Write the features of images."""
+    console = make_console(quiet)
+    began = time.perf_counter()
+    try:
+        with kept_interrupts():
+            done = embed_images(
+                images,
+                output,
+                network,
+                size=size,
+                batch=batch,
+                skip_bad_images=skip_bad_images,
+                progress=_rows_reporter(console, "images"),
+            )
+    except KeyboardInterrupt:
+        print("interrupted: the same command again goes on from there", file=sys.stderr)
+        raise typer.Exit(130) from None
+    for name in done.left_out:
+        console.print(f"left out: {name}")
+    took = duration(time.perf_counter() - began)
+    console.print(
+        f"{done.dimension} features of {done.images} images in {took};"
+        f" {len(done.left_out)} left out"
+    )
+    _list_files(console, [output])
+
+
+def _rows_reporter(console: Console, what: str = "rows") -> Callable[[int, int | None], None]:
+    """A line at every tenth, or at every ten million where their number is unknown."""
     shown = [0]
 
     def report(done: int, total: int | None) -> None:
         step = (total or 100_000_000) / 10
         if done // step > shown[0] // step:
-            console.print(f"{done} of {total} rows" if total else f"{done} rows")
+            console.print(f"{done} of {total} {what}" if total else f"{done} {what}")
             shown[0] = done
 
     return report

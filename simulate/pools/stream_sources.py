@@ -288,7 +288,7 @@ def _open_path(path: Path, columns: Sequence[str] | None) -> Source:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
             raise PoolError(f"{path} cannot be read as .npy ({error})") from None
-        return _array_source(array, path.absolute(), str(path), lambda: _stamp([path]))
+        return _array_source(array, path.absolute(), str(path), lambda: stamp([path]))
     if path.suffix == ".npz":
         return _zipped_source(path)
     ds = require("pyarrow.dataset", "reading a pool")
@@ -340,7 +340,7 @@ def _dataset_source(dataset: Any) -> Source:
         pieces,
         dataset.schema,
         rows if known else None,
-        lambda: f"{_stamp(stamps)} {dataset.schema}",
+        lambda: f"{stamp(stamps)} {dataset.schema}",
     )
 
 
@@ -404,7 +404,7 @@ def _zipped_source(path: Path) -> Source:
         raise PoolError(f"{path} cannot be read as .npz ({error})") from None
     others = tuple(name for name in names if name != FEATURES)
     piece = ZippedPiece(path.absolute(), str(path))
-    return Source([piece], None, others, rows, lambda: _stamp([path]))
+    return Source([piece], None, others, rows, lambda: stamp([path]))
 
 
 def _header(file: Any, name: str) -> tuple[tuple[int, int], np.dtype[Any], bool]:
@@ -463,7 +463,7 @@ def _number(schema: Any, name: str) -> bool:
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
 
 
-def _stamp(paths: Sequence[Path]) -> str:
+def stamp(paths: Sequence[Path]) -> str:
     """Names, sizes and times of change of files."""
     stats = [(path.absolute(), path.stat()) for path in paths]
     return "; ".join(f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in stats)
