@@ -32,6 +32,7 @@ from simulate.experiment import Experiment, open_results, run_experiment
 from simulate.files import read_dataset, write_dataset, write_json
 from simulate.pools.advice import advise as advise_pilot
 from simulate.pools.embedding import embed as embed_images
+from simulate.pools.optional import MissingPackageError
 from simulate.pools.pool import read_pool
 from simulate.pools.preparation import Standardise
 from simulate.pools.rules import as_selection, vary
@@ -483,7 +484,7 @@ def explore(host: str, port: int) -> None:
 
 def exit_status(error: Exception) -> int | None:
     """2 for wrong input, 1 for a failed computation, None for an error of the program."""
-    if isinstance(error, ValueError | OSError | ModuleNotFoundError):
+    if isinstance(error, ValueError | OSError | ModuleNotFoundError | MissingPackageError):
         return 2
     if isinstance(error, theory.ConvergenceError | RunError | BrokenExecutor | PrecisionError):
         return 1

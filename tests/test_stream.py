@@ -265,7 +265,9 @@ def test_repeated_ids_are_named() -> None:
     with pytest.raises(PoolError, match="id 'x12' of column name stands in rows 12 and 7000"):
         fitted().select_from(POOL.assign(name=names), n=10, id_column="name")
     with pytest.raises(PoolError, match="ids are missing"):
-        fitted().select_from(POOL.assign(name=[None, *names[1:]]), n=10, id_column="name")
+        fitted().select_from(
+            POOL.assign(name=pd.Series(names).where(POOL.index > 0)), n=10, id_column="name"
+        )
 
 
 def test_what_is_no_pool_is_refused(tmp_path: Path) -> None:

@@ -65,8 +65,8 @@ class Images:
                 " such images out (skip_bad_images, --skip-bad-images)"
             ) from None
         scaled = np.asarray(fitted, dtype=np.float32) / 255
-        normal = (scaled - np.float32(MEAN)) / np.float32(DEVIATION)
-        return np.ascontiguousarray(normal.transpose(2, 0, 1))
+        normal = (scaled - np.array(MEAN)) / np.array(DEVIATION)
+        return np.ascontiguousarray(normal.transpose(2, 0, 1), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,9 @@ def embed(
             raise PoolError(f"{source} holds no image that can be decoded")
         if left_out:
             features = features[rows]
-        arrays = {"features": features, "row": rows, "name": names[rows]}
-        store.write_output(output, lambda path: np.savez(path, **arrays))
+        store.write_output(
+            output, lambda path: np.savez(path, features=features, row=rows, name=names[rows])
+        )
     return Embedded(rows.size, dimension, left_out)
 
 

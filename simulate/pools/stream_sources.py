@@ -428,8 +428,9 @@ def _dask_source(collection: Any) -> Source:
             raise PoolError(f"the Dask array has shape {collection.shape}: a matrix is needed")
         collection = collection.rechunk({1: -1})
         parts = collection.to_delayed().ravel().tolist()
+        names: tuple[str, ...] = ()
+        numeric: tuple[str, ...] | None = None
         rows = None if np.isnan(collection.shape[0]) else int(collection.shape[0])
-        numeric, names = None, ()
     elif hasattr(collection, "npartitions") and hasattr(collection, "dtypes"):
         parts = collection.to_delayed()
         rows = None
