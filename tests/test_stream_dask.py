@@ -2,13 +2,16 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from dataselect import command_line
 from simulate.pools import PoolError, SubsetSelector
 from tests.test_stream import POOL, draw, fitted, parquet_directory
 
@@ -65,3 +68,19 @@ def test_bad_rows_on_workers_are_named(client: Any, tmp_path: Path) -> None:
     frame = dataframe.from_pandas(pool, npartitions=4)
     with pytest.raises(PoolError, match=r"partition 2: row 123 is NaN"):
         fitted().select_from(frame, n=9, client=client)
+
+
+def test_the_command_takes_a_scheduler(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = draw(200, seed=1)
+    x.assign(label=y).to_parquet(tmp_path / "pilot.parquet")
+    (tmp_path / "pool").mkdir()
+    pool, pilot = parquet_directory(tmp_path / "pool", POOL), tmp_path / "pilot.parquet"
+    arguments = [str(pool), "--pilot", str(pilot), "--labels", "label", "--fraction", "0.02"]
+    for name, more in (("one", []), ("two", ["--scheduler", client.scheduler.address])):
+        output = str(tmp_path / name)
+        monkeypatch.setattr(sys, "argv", ["dataselect", "select", *arguments, "-o", output, *more])
+        with pytest.raises(SystemExit, match="0"):
+            command_line.main()
+    assert pq.read_table(tmp_path / "one").equals(pq.read_table(tmp_path / "two"))
