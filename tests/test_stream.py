@@ -55,7 +55,9 @@ def parquet_file(path: Path, pool: pd.DataFrame) -> Path:
     return path / "pool.parquet"
 
 
-def parquet_directory(path: Path, pool: pd.DataFrame) -> Path:
+def parquet_directory(parent: Path, pool: pd.DataFrame) -> Path:
+    path = parent / "parts"
+    path.mkdir()
     for number, first in enumerate((0, 100, 5000)):
         part = pool.iloc[first : (100, 5000, len(pool))[number]]
         part.to_parquet(path / f"part-{number}.parquet", row_group_size=777)
@@ -168,8 +170,8 @@ def test_top_k_is_what_uncertainty_sampling_takes() -> None:
 
 def test_ids_are_copied_and_named_columns_used(tmp_path: Path) -> None:
     pool = POOL.assign(noise=1.0, name=[f"x{k}" for k in range(len(POOL))], number=POOL.index)
+    path = parquet_directory(tmp_path, pool)
     for id_column in ("name", "number"):
-        path = parquet_directory(tmp_path, pool)
         chosen = fitted().select_from(path, n=50, id_column=id_column, columns=NAMES).table()
         assert chosen.column_names[:2] == ["row", "id"]
         rows = chosen["row"].to_numpy()
@@ -205,7 +207,11 @@ def test_bad_rows_are_named_or_left_out_and_counted(tmp_path: Path) -> None:
     wrong = r"part-2.parquet: row 123 is NaN or missing in column b \(1 bad rows"
     with pytest.raises(PoolError, match=wrong):
         fitted().select_from(path, n=100)
-    chosen = fitted().select_from(path, n=100, skip_bad_rows=True)
+    output = tmp_path / "chosen"
+    for _ in range(2):  # what was scored serves with the bad rows left out, too
+        with pytest.raises(PoolError, match=wrong):
+            fitted().select_from(path, n=100, output=output)
+    chosen = fitted().select_from(path, n=100, output=output, skip_bad_rows=True)
     assert (chosen.pool_rows, chosen.bad_rows, chosen.chosen_rows) == (10_000, 2, 100)
     good = np.delete(np.arange(10_000), [5123, 9000])
     expected = good[fitted().select(pool.iloc[good], n=100).indices]
@@ -227,6 +233,7 @@ def test_nulls_are_bad_rows() -> None:
         ({"columns": ["a", "b", "x"]}, "the pool lacks columns x: it has a, b, c"),
         ({"columns": ["a", "b"]}, "has 2 numeric columns and the surrogate knows 3"),
         ({"id_column": "name"}, "no id column 'name': it has a, b, c"),
+        ({"output": "parts/chosen.parquet"}, "lies in the pool"),
     ],
 )
 def test_wrong_requests_are_one_line(
@@ -234,9 +241,11 @@ def test_wrong_requests_are_one_line(
 ) -> None:
     path = parquet_directory(tmp_path, POOL)
     budget = {} if "fraction" in arguments else {"n": 10}
+    if "output" in arguments:
+        arguments = {"output": tmp_path / arguments["output"]}
     with pytest.raises(ValueError, match=message):
         fitted().select_from(path, **{**budget, **arguments})
-    assert len(list(tmp_path.iterdir())) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["parts"]
 
 
 def test_another_schema_in_a_late_file_is_named(tmp_path: Path) -> None:

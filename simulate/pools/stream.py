@@ -90,7 +90,6 @@ def select_stream(
         "version": VERSION,
         "columns": list(scorer.columns or ()),
         "id": scorer.id_column,
-        "skip_bad_rows": scorer.skip_bad_rows,
     }
     if output is None:
         kept: Any = nullcontext(InMemory(scorer.kind))
@@ -106,6 +105,11 @@ def select_stream(
         scores = np.ascontiguousarray(records["score"])
         good = np.isfinite(scores)
         bad_rows = int(good.size - np.count_nonzero(good))
+        if bad_rows and not scorer.skip_bad_rows:
+            raise PoolError(
+                f"{bad_rows} bad rows were left out before the run was stopped: leave them out now"
+                " too (skip_bad_rows, --skip-bad-rows), or remove its scores"
+            )
         if bad_rows == good.size:
             raise PoolError(f"the pool has no rows to choose from ({bad_rows} left out)")
         choice = choose(scores[good] if bad_rows else scores)
