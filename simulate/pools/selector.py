@@ -231,9 +231,9 @@ class SubsetSelector(SelectionParameters, BaseEstimator):  # type: ignore[misc]
                 f"the pool has {len(used)} numeric columns and the surrogate knows"
                 f" {self.n_features_in_}: name those to use as columns"
             )
-        if output is not None and isinstance(source, str | Path):
-            if Path(output).resolve().is_relative_to(Path(source).resolve()):
-                raise PoolError(f"{output} lies in the pool: choose another place for the output")
+        folder = Path(source).resolve() if isinstance(source, str | Path) else None
+        if output is not None and folder and Path(output).resolve().is_relative_to(folder):
+            raise PoolError(f"{output} lies in the pool: choose another place for the output")
         self._rule(pool.rows, fraction, n)
         chosen = select_stream(
             pool,
