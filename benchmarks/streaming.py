@@ -5,7 +5,7 @@
 Writes a pool of 64 single-precision features (256 bytes a row) to a temporary folder and removes it
 afterwards. Every measurement runs in a process of its own: wall seconds without imports and
 training, CPU seconds with them, and the largest resident memory. --rivals names a Python with
-scikit-activeml and modAL-python installed.
+scikit-activeml, modAL-python and pyarrow installed.
 """
 
 import argparse
@@ -159,7 +159,8 @@ def rivals(folder: Path, rows: int, python: str) -> None:
 
 def kills(folder: Path, rows: int, count: int) -> None:
     """Kill a run again and again; the output must be that of an undisturbed run."""
-    pool, calm = str(folder / f"pool-{rows}"), str(folder / "calm.parquet")
+    pool, calm = str(folder / "pool-killed"), str(folder / "calm.parquet")
+    write_pool(Path(pool), rows)
     output = folder / "killed.parquet"
     measure(SELECT.format(pool=pool, rule="hard", fraction=0.1, output=calm))
     code = MEASURED.format(
@@ -200,11 +201,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        sizes = sorted({100_000, 1_000_000, options.rows})
-        for rows in sizes:
+        for rows in sorted({100_000, 1_000_000, options.rows}):
             speed(folder, rows)
         if options.kills:
-            kills(folder, 1_000_000, options.kills)
+            kills(folder, 100_000 * options.kills, options.kills)
         if options.rivals:
             rivals(folder, 1_000_000, options.rivals)
 
