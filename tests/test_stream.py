@@ -261,6 +261,14 @@ def test_another_schema_in_a_late_file_is_named(tmp_path: Path) -> None:
         fitted().select_from(path, n=10)
 
 
+def test_whole_numbers_stay_ids_in_csv(tmp_path: Path) -> None:
+    x, y = draw(200, seed=1)
+    x.assign(number=np.arange(200) + 2**60).to_csv(tmp_path / "pool.csv", index=False)
+    selector = SubsetSelector(random_state=3).fit(x.to_numpy(), y)
+    chosen = selector.select_from(tmp_path / "pool.csv", n=9, id_column="number").table()
+    assert chosen["id"].to_pylist() == [2**60 + row for row in chosen["row"].to_pylist()]
+
+
 def test_text_in_a_late_row_of_csv_is_named(tmp_path: Path) -> None:
     text = POOL.to_csv(index=False) + "1.0,oops,2.0\n"
     (tmp_path / "pool.csv").write_text(text)

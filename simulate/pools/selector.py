@@ -224,7 +224,7 @@ class SubsetSelector(SelectionParameters, BaseEstimator):  # type: ignore[misc]
         known = getattr(self, "feature_names_in_", None)
         if columns is None and known is not None:
             columns = [str(name) for name in known]
-        pool = open_source(source, columns)
+        pool = open_source(source, columns, id_column)
         used = pool.columns(columns if pool.numeric is not None else None, id_column)
         if used is not None and len(used) != self.n_features_in_:
             raise PoolError(

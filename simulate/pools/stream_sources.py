@@ -226,17 +226,20 @@ class DaskPiece:
         return {"data": None, "name": self.name, "first": self.first}  # Dask sends the data
 
 
-def open_source(pool: Any, columns: Sequence[str] | None = None) -> Source:
+def open_source(
+    pool: Any, columns: Sequence[str] | None = None, as_is: str | None = None
+) -> Source:
     """A source of rows from a path, a pyarrow dataset or table, a pandas DataFrame, a matrix, or a
     Dask array or dataframe. Raises PoolError on other things and on files that cannot be read.
 
-    columns: features, if they are known; in CSV files they are then read as numbers throughout.
+    columns: features, if they are known; in CSV files they (else all numeric columns) are read as
+    floating-point numbers, but for the column ``as_is``.
 
     >>> open_source(np.zeros((5, 3))).rows
     5
     """
     if isinstance(pool, str | Path):
-        return _open_path(Path(pool), columns)
+        return _open_path(Path(pool), columns, as_is)
     module = type(pool).__module__.partition(".")[0]
     if module in ("dask", "dask_expr"):
         return _dask_source(pool)
@@ -264,7 +267,7 @@ def read_labelled(
     labels: the column, or the array of an .npz file. columns: features, by default all numeric
     columns that are not ``ignored``. Raises PoolError on a file without these.
     """
-    source = open_source(path, columns)
+    source = open_source(path, columns, labels)
     if labels not in source.names:
         raise PoolError(f"{path} has no column {labels!r} of labels: {_has(source.names)}")
     used = source.columns(columns, None, (labels, *ignored))
@@ -280,7 +283,7 @@ def read_labelled(
     return pd.DataFrame(features, columns=list(used)), found
 
 
-def _open_path(path: Path, columns: Sequence[str] | None) -> Source:
+def _open_path(path: Path, columns: Sequence[str] | None, as_is: str | None) -> Source:
     if not path.exists():
         raise PoolError(f"{path} does not exist: give {KINDS}")
     if path.suffix == ".npy":
@@ -310,8 +313,8 @@ def _open_path(path: Path, columns: Sequence[str] | None) -> Source:
     try:
         dataset = ds.dataset([str(file) for file in files], format=kind)
         if kinds == {".csv"} and columns is None:  # whole numbers in the first rows only
-            floats = tuple(name for name in dataset.schema.names if _number(dataset.schema, name))
-            return _open_path(path, floats) if floats else _dataset_source(dataset)
+            found = [name for name in dataset.schema.names if _number(dataset.schema, name)]
+            return _open_path(path, [name for name in found if name != as_is], as_is)
         return _dataset_source(dataset)
     except (pa.ArrowException, OSError) as error:
         why = str(error).partition("\n")[0]
