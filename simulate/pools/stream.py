@@ -7,6 +7,7 @@ the same, bit for bit, whatever the batches, files, partitions and workers.
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -176,9 +177,24 @@ def _scored(
         tasks = ((source.pieces[k], ()) for k in numbers)
         yield from zip(numbers, _on_workers(client, score_piece, scorer, tasks), strict=True)
         return
-    for number in range(begin, len(source.pieces)):
-        for records in scorer.records(source.pieces[number]):
-            yield number, records
+    for number, (rows, name, first) in _read_ahead(source, scorer, begin):
+        yield number, scorer.scored(rows, name, first)
+
+
+def _read_ahead(source: Source, scorer: Scorer, begin: int) -> Iterator[tuple[int, Any]]:
+    """Batches of all pieces; one is read while the one before is scored."""
+
+    def batches() -> Iterator[tuple[int, Any]]:
+        for number in range(begin, len(source.pieces)):
+            for batch in scorer.batches(source.pieces[number]):
+                yield number, batch
+
+    left = batches()
+    with ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(next, left, None)
+        while (batch := ahead.result()) is not None:
+            ahead = reader.submit(next, left, None)
+            yield batch
 
 
 def _on_workers(

@@ -76,14 +76,15 @@ class Scorer:
         """Of the records: SCORE, or SCORE_AND_ID."""
         return SCORE if self.id_column is None else SCORE_AND_ID
 
-    def records(self, piece: Piece, data: Any = None) -> Iterator[NDArray[Any]]:
-        """Records of the rows of a piece, batch by batch."""
+    def batches(self, piece: Piece, data: Any = None) -> Iterator[tuple[Rows, str, int]]:
+        """Rows of a piece, batch by batch; what names them, and the number of the first therein."""
         passed = piece.first
         for rows in piece.read(self.columns, self.id_column, data):
-            yield self._scored(rows, piece.name, passed)
+            yield rows, piece.name, passed
             passed += rows.count
 
-    def _scored(self, rows: Rows, name: str, passed: int) -> NDArray[Any]:
+    def scored(self, rows: Rows, name: str, passed: int) -> NDArray[Any]:
+        """Records of the rows of a batch."""
         if rows.dimension != self.dimension:
             raise PoolError(
                 f"{name} has {rows.dimension} features and the surrogate knows {self.dimension}:"
@@ -122,7 +123,8 @@ class Scorer:
 
 def score_piece(scorer: Scorer, piece: Piece, data: Any = None) -> NDArray[Any]:
     """Records of a whole piece, as a worker gives them."""
-    return np.concatenate([np.empty(0, scorer.kind), *scorer.records(piece, data)])
+    records = [scorer.scored(*batch) for batch in scorer.batches(piece, data)]
+    return np.concatenate([np.empty(0, scorer.kind), *records])
 
 
 def id_numbers(ids: Any, name: str) -> NDArray[np.uint64]:
