@@ -313,8 +313,8 @@ def _open_path(path: Path, columns: Sequence[str] | None, as_is: str | None) -> 
     try:
         dataset = ds.dataset([str(file) for file in files], format=kind)
         if kinds == {".csv"} and columns is None:  # whole numbers in the first rows only
-            found = [name for name in dataset.schema.names if _number(dataset.schema, name)]
-            return _open_path(path, [name for name in found if name != as_is], as_is)
+            numeric = [name for name in dataset.schema.names if _number(dataset.schema, name)]
+            return _open_path(path, [name for name in numeric if name != as_is], as_is)
         return _dataset_source(dataset)
     except (pa.ArrowException, OSError) as error:
         why = str(error).partition("\n")[0]
