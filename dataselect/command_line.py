@@ -226,6 +226,103 @@ def advise(
 
 
 @app.command()
+def select(
+    pool: Annotated[
+        Path, typer.Argument(help="Parquet, CSV, .npy or .npz; or a directory of the first two.")
+    ],
+    pilot: Annotated[
+        Path | None, typer.Option(help="Labelled samples of the same features, to learn from.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Column (or array) of the pilot that holds the labels.")
+    ] = None,
+    surrogate: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of a pilot: a fitted classifier (joblib). Loading it runs code."
+        ),
+    ] = None,
+    fraction: Annotated[float | None, typer.Option(help="Share to choose, in (0, 1].")] = None,
+    n: Annotated[int | None, typer.Option("--n", min=1, help="Number to choose.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Power selection: > 0 hard samples, < 0 easy ones.")
+    ] = None,
+    scheme: Annotated[
+        str | None, typer.Option(help="Or a name: random, hard, easy, top-hard, top-easy.")
+    ] = None,
+    reweight: Annotated[bool, typer.Option("--reweight", help="Weights 1/probability.")] = False,
+    features: Annotated[
+        list[str] | None,
+        typer.Option("--feature", help="A column to use, any number of times; else all numeric."),
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option("--id", help="Column of ids to copy; they must be distinct.")
+    ] = None,
+    standardise: Annotated[
+        bool, typer.Option("--standardise", help="Standardise features as on the pilot.")
+    ] = False,
+    whiten: Annotated[
+        int | None, typer.Option(min=1, help="Keep so many whitened components of the pilot.")
+    ] = None,
+    ridge: Annotated[float, typer.Option(help="Ridge of the surrogate.")] = 0.01,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
+    skip_bad_rows: Annotated[
+        bool, typer.Option("--skip-bad-rows", help="Leave out, and count, rows with NaN or inf.")
+    ] = False,
+    scheduler: Scheduler = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Parquet file for the chosen rows.")
+    ] = Path("chosen.parquet"),
+    quiet: Quiet = False,
+) -> None:
+    """Choose which samples of a pool of any size to label.
+
+    The pool is read in batches. The same command again goes on where it was stopped.
+    """
+    _commands().select(
+        pool,
+        pilot=pilot,
+        labels=labels,
+        surrogate=surrogate,
+        fraction=fraction,
+        n=n,
+        alpha=alpha,
+        scheme=scheme,
+        reweight=reweight,
+        features=features,
+        id_column=id_column,
+        standardise=standardise,
+        whiten=whiten,
+        ridge=ridge,
+        seed=seed,
+        skip_bad_rows=skip_bad_rows,
+        scheduler=scheduler,
+        output=output,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def embed(
+    images: Annotated[
+        Path, typer.Argument(help="Folder of images, gzipped IDX file, or .npz with images.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="An .npz file.")],
+    network: Annotated[
+        str, typer.Option(help="Or module:function that returns a torch module with weights.")
+    ] = "efficientnet_lite0",
+    size: Annotated[int, typer.Option(min=32, help="Pixels of the square it sees.")] = 96,
+    batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
+    skip_bad_images: Annotated[
+        bool, typer.Option("--skip-bad-images", help="Leave out what cannot be decoded.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Turn images into features of a pretrained network (needs the extra embed)."""
+    _commands().embed(images, output, network, size, batch, skip_bad_images, quiet)
+
+
+@app.command()
 def explore(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 2718,
     host: Annotated[

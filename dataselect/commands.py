@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ from simulate.experiment import Experiment, open_results, run_experiment
 from simulate.files import read_dataset, write_dataset, write_json
 from simulate.pools.advice import advise as advise_pilot
 from simulate.pools.budgets import label_budget
+from simulate.pools.embedding import embed as embed_images
+from simulate.pools.optional import MissingPackageError
 from simulate.pools.pool import (
     as_features,
     check_lengths,
@@ -43,10 +45,12 @@ from simulate.pools.pool import (
     read_pool,
 )
 from simulate.pools.preparation import Standardise
+from simulate.pools.rules import as_selection, vary
 from simulate.running.errors import RunError
 from simulate.running.forecast import forecast
 from simulate.running.interrupts import kept_interrupts
 from simulate.running.progress import ProgressReport, duration
+from simulate.running.workers import cluster_client
 from simulate.sweep_file import read_problem, read_sweep
 from theory._engine import PrecisionError
 from theory.checks import near_names
@@ -438,6 +442,126 @@ def _read_pilot(
     return np.asarray(Standardise().fit(varying)(varying), dtype=np.float64), given
 
 
+def select(
+    pool: Path,
+    *,
+    pilot: Path | None,
+    labels: str | None,
+    surrogate: Path | None,
+    fraction: float | None,
+    n: int | None,
+    alpha: float | None,
+    scheme: str | None,
+    reweight: bool,
+    features: Sequence[str] | None,
+    id_column: str | None,
+    standardise: bool,
+    whiten: int | None,
+    ridge: float,
+    seed: int,
+    skip_bad_rows: bool,
+    scheduler: str | None,
+    output: Path,
+    quiet: bool,
+) -> None:
+    """Choose from a pool of any size, and write what is chosen."""
+    from simulate.pools.stream_pilot import Preparation, learned_selector, loaded_selector
+
+    console = make_console(quiet)
+    if (fraction is None) == (n is None):
+        raise theory.InvalidFieldError("--fraction", fraction, "one of --fraction and --n")
+    if alpha is not None and scheme is not None:
+        raise theory.InvalidFieldError("--scheme", scheme, "given without --alpha")
+    rule = as_selection(scheme or "hard")
+    if alpha is not None:
+        rule = theory.PowerSelection(alpha, 0.5)
+    if reweight:
+        rule = vary(rule, reweight=True)
+    if surrogate is not None:
+        if pilot is not None or standardise or whiten is not None:
+            raise theory.InvalidFieldError("--surrogate", surrogate, "given without a pilot")
+        selector = loaded_selector(surrogate, rule, seed)
+    elif pilot is None or labels is None:
+        raise theory.InvalidFieldError("--pilot", pilot, "given with --labels, or a --surrogate")
+    else:
+        ignored = () if id_column is None else (id_column,)
+        preparation = Preparation(standardise, whiten, ridge)
+        selector = learned_selector(pilot, labels, rule, preparation, features, ignored, seed)
+    began = time.perf_counter()
+    try:
+        with kept_interrupts(), ExitStack() as stack:
+            client = stack.enter_context(cluster_client(scheduler)) if scheduler else None
+            chosen = selector.select_from(
+                pool,
+                fraction,
+                n,
+                columns=features or None,
+                id_column=id_column,
+                output=output,
+                skip_bad_rows=skip_bad_rows,
+                client=client,
+                progress=_rows_reporter(console),
+            )
+    except KeyboardInterrupt:
+        print("interrupted: the same command again goes on from there", file=sys.stderr)
+        raise typer.Exit(130) from None
+    left_out = f" ({chosen.bad_rows} bad rows left out)" if chosen.bad_rows else ""
+    console.print(
+        f"chose {chosen.chosen_rows} of {chosen.pool_rows} rows{left_out} in"
+        f" {duration(time.perf_counter() - began)}"
+    )
+    _list_files(console, [output])
+
+
+def embed(
+    images: Path,
+    output: Path,
+    network: str,
+    size: int,
+    batch: int,
+    skip_bad_images: bool,
+    quiet: bool,
+) -> None:
+    """Write the features of images."""
+    console = make_console(quiet)
+    began = time.perf_counter()
+    try:
+        with kept_interrupts():
+            done = embed_images(
+                images,
+                output,
+                network,
+                size=size,
+                batch=batch,
+                skip_bad_images=skip_bad_images,
+                progress=_rows_reporter(console, "images"),
+            )
+    except KeyboardInterrupt:
+        print("interrupted: the same command again goes on from there", file=sys.stderr)
+        raise typer.Exit(130) from None
+    for name in done.left_out:
+        console.print(f"left out: {name}")
+    took = duration(time.perf_counter() - began)
+    console.print(
+        f"{done.dimension} features of {done.images} images in {took};"
+        f" {len(done.left_out)} left out"
+    )
+    _list_files(console, [output])
+
+
+def _rows_reporter(console: Console, what: str = "rows") -> Callable[[int, int | None], None]:
+    """A line at every tenth, or at every ten million where their number is unknown."""
+    shown = [0]
+
+    def report(done: int, total: int | None) -> None:
+        step = (total or 100_000_000) / 10
+        if done // step > shown[0] // step:
+            console.print(f"{done} of {total} {what}" if total else f"{done} {what}")
+            shown[0] = done
+
+    return report
+
+
 def explore(host: str, port: int) -> None:
     """Serve the explorer until it is interrupted."""
     try:
@@ -453,7 +577,7 @@ def explore(host: str, port: int) -> None:
 
 def exit_status(error: Exception) -> int | None:
     """2 for wrong input, 1 for a failed computation, None for an error of the program."""
-    if isinstance(error, ValueError | OSError | ModuleNotFoundError):
+    if isinstance(error, ValueError | OSError | ModuleNotFoundError | MissingPackageError):
         return 2
     if isinstance(error, theory.ConvergenceError | RunError | BrokenExecutor | PrecisionError):
         return 1

@@ -32,6 +32,9 @@ Array = NDArray[np.float64]
 START_ROUNDING = 1e-12
 """By so much a band may start too late, as 1 - 0.9 is not 0.1."""
 
+BLOCK = 2**16
+"""Scores that are looked at at a time where memory matters."""
+
 
 @dataclass(frozen=True)
 class RandomSelection(FixedFraction):
@@ -137,15 +140,22 @@ def capped_probabilities(log_sizes: Array, fraction: float) -> Array:
     >>> capped_probabilities(np.log([1.0, 1.0, 6.0]), fraction=0.5)
     array([0.25, 0.25, 1.  ])
     """
+    size = log_sizes.size
     descending = np.sort(log_sizes)[::-1]
     tails = np.logaddexp.accumulate(descending[::-1])[::-1]
-    left = fraction * log_sizes.size - np.arange(log_sizes.size)
-    log_left = np.log(left, out=np.full(log_sizes.size, -np.inf), where=left > 0)
-    fits = log_left + descending <= tails
-    if not fits.any():
-        return np.ones(log_sizes.shape)
-    k = int(np.argmax(fits))
-    return np.asarray(np.exp(np.minimum(log_left[k] - tails[k] + log_sizes, 0.0)))
+    for first in range(0, size, BLOCK):  # little memory, for the largest pools
+        block = slice(first, min(first + BLOCK, size))
+        left = fraction * size - np.arange(block.start, block.stop)
+        log_left = np.log(left, out=np.full(left.size, -np.inf), where=left > 0)
+        fits = log_left + descending[block] <= tails[block]
+        if fits.any():
+            k = int(np.argmax(fits))
+            shift = log_left[k] - tails[first + k]
+            del descending, tails
+            log_probabilities = shift + log_sizes
+            np.minimum(log_probabilities, 0.0, out=log_probabilities)
+            return np.asarray(np.exp(log_probabilities, out=log_probabilities))
+    return np.ones(log_sizes.shape)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from simulate.pools.tasks import load_digits_task, load_fashion_mnist, load_flig
 if TYPE_CHECKING:
     from simulate.pools.classifier import SelectedSubsetClassifier
     from simulate.pools.selector import Subset, SubsetSelector, ridge_as_c
+    from simulate.pools.stream import StreamedSubset
 
 __all__ = [
     "NAMED",
@@ -43,6 +44,7 @@ __all__ = [
     "SelectedSubsetClassifier",
     "SplitSizes",
     "Standardise",
+    "StreamedSubset",
     "Study",
     "Subset",
     "SubsetSelector",
@@ -66,6 +68,7 @@ __all__ = [
 _LAZY = {
     "SelectedSubsetClassifier": "simulate.pools.classifier",
     "Subset": "simulate.pools.selector",
+    "StreamedSubset": "simulate.pools.stream",
     "SubsetSelector": "simulate.pools.selector",
     "ridge_as_c": "simulate.pools.selector",
 }

@@ -1,9 +1,13 @@
 """Choose which samples of an unlabelled pool to label, in scikit-learn's manner."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from simulate.pools.draw import Array, Indices, Sampling, as_generator, draw_indices
@@ -16,6 +20,9 @@ from simulate.pools.rules import (
     inclusion_probabilities,
     vary,
 )
+from simulate.pools.stream import Progress, StreamedSubset, select_stream
+from simulate.pools.stream_scores import Scorer, score_rows
+from simulate.pools.stream_sources import open_source
 from simulate.pools.uncertainty import as_uncertainty, multiclass_scores, with_floor
 from theory.checks import as_count, as_fraction, as_positive
 
@@ -172,21 +179,112 @@ class SubsetSelector(SelectionParameters, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, accept_sparse="csr")  # noqa: N806
         size = X.shape[0]
+        rule = self._rule(size, fraction, n)
+        if isinstance(rule, VectorRule):
+            X = dense(X)  # noqa: N806
+        score = partial(scores_of, self.surrogate_, uncertainty=self.uncertainty)
+        scores = score_rows(score, X) if isinstance(X, np.ndarray) else score(X)
+        subset = self._choose(rule, X, scores, n)
+        self.sample_indices_, self.sample_weight_ = subset.indices, subset.weights
+        self.inclusion_probabilities_, self.n_pool_ = subset.inclusion_probabilities, size
+        return subset
+
+    def select_from(
+        self,
+        source: Any,
+        fraction: float | None = None,
+        n: int | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        id_column: str | None = None,
+        output: str | Path | None = None,
+        skip_bad_rows: bool = False,
+        client: Any = None,
+        progress: Progress | None = None,
+    ) -> StreamedSubset:
+        """Choose samples of a pool that may be larger than memory; needs pyarrow.
+
+        source: a path (Parquet file, CSV file or a directory of either, .npy, or .npz with an array
+            ``features``), a pyarrow dataset or table, a DataFrame, a matrix, or a Dask array or
+            dataframe. It is read in batches; what stays is 8 bytes a row (16 with ids).
+        columns: features; by default those of the labelled samples, or all numeric columns.
+        id_column: copied for what is chosen; ids must be distinct.
+        output: a Parquet file to write, which appears whole or not at all. Scores then lie on disk
+            beside it; a run that was stopped goes on from them. None keeps all in memory.
+        skip_bad_rows: leaves out rows with NaN or infinities instead of raising PoolError.
+        client: a ``dask.distributed.Client`` whose workers score; the numbers are the same.
+        progress: called with rows scored and rows of the pool, None where that is not known.
+        The subset is that of ``select`` on the same rows in double precision, bit for bit, with a
+        seed as ``random_state``. Raises PoolError on bad input and on rules that need all features
+        at once, StoreError where the output cannot be written, exists or belongs to another run.
+
+        >>> x = np.random.default_rng(0).normal(size=(120, 2))
+        >>> selector = SubsetSelector(selection="hard", random_state=0).fit(x, x[:, 0] > 0)
+        >>> chosen = selector.select_from(x, n=10).table()
+        >>> chosen["row"].to_pylist() == selector.select(x, n=10).indices.tolist()
+        True
+        """
+        check_is_fitted(self)
+        rule = as_selection(self.selection)
+        if isinstance(rule, VectorRule):
+            raise PoolError(
+                f"{type(rule).__name__} needs the features of the whole pool at once: take a rule"
+                " of the score, such as PowerSelection, or select() in memory"
+            )
+        if self.floor != 0:
+            raise PoolError(
+                f"floor = {self.floor:g} needs the predicted classes of the whole pool at once: set"
+                " floor to 0, or select() in memory"
+            )
+        known = getattr(self, "feature_names_in_", None)
+        if columns is None and known is not None:
+            columns = [str(name) for name in known]
+        pool = open_source(source, columns, id_column)
+        used = pool.columns(columns if pool.numeric is not None else None, id_column)
+        if used is not None and len(used) != self.n_features_in_:
+            raise PoolError(
+                f"the pool has {len(used)} numeric columns and the surrogate knows"
+                f" {self.n_features_in_}: name those to use as columns"
+            )
+        folder = Path(source).resolve() if isinstance(source, str | Path) else None
+        if output is not None and folder and Path(output).resolve().is_relative_to(folder):
+            raise PoolError(f"{output} lies in the pool: choose another place for the output")
+        self._rule(pool.rows, fraction, n)
+        chosen = select_stream(
+            pool,
+            Scorer(
+                partial(scores_of, self.surrogate_, uncertainty=self.uncertainty),
+                self.n_features_in_,
+                used,
+                id_column,
+                skip_bad_rows,
+            ),
+            lambda scores: self._choose(self._rule(scores.size, fraction, n), None, scores, n),
+            None if output is None else Path(output),
+            client,
+            progress,
+            {"selection": repr(rule), "sampling": self.sampling},
+        )
+        self.n_pool_ = chosen.pool_rows
+        return chosen
+
+    def _rule(self, size: int | None, fraction: float | None, n: int | None) -> AnySelection:
+        """The selection at the budget asked for; ``size``: of the pool, if known."""
         rule = as_selection(self.selection)
         if fraction is not None and n is not None:
             raise PoolError("give either fraction or n, not both")
         if n is not None:
-            if as_count("n", n) > size:
+            if size is not None and as_count("n", n) > size:
                 raise PoolError(f"{n} samples are asked for and the pool has {size}: ask for less")
-            fraction = n / size
+            fraction = 1.0 if size is None else as_count("n", n) / size
         if fraction is not None:
             rule = vary(rule, fraction=as_fraction("fraction", fraction))
-        if isinstance(rule, VectorRule):
-            X = dense(X)  # noqa: N806
-        scores = scores_of(self.surrogate_, X, self.uncertainty)
-        probabilities = inclusion_probabilities(rule, X, scores)
+        return rule
+
+    def _choose(self, rule: AnySelection, features: Any, scores: Array, n: int | None) -> Subset:
+        probabilities = inclusion_probabilities(rule, features, scores)
         if self.floor != 0:
-            predicted = np.unique(self.surrogate_.predict(X), return_inverse=True)[1]
+            predicted = np.unique(self.surrogate_.predict(features), return_inverse=True)[1]
             probabilities = with_floor(probabilities, predicted, self.floor)
         if n is not None and np.count_nonzero(probabilities) < n:
             few = np.count_nonzero(probabilities)
@@ -194,9 +292,31 @@ class SubsetSelector(SelectionParameters, BaseEstimator):  # type: ignore[misc]
         generator = as_generator(self.random_state)
         chosen = draw_indices(probabilities, self.sampling, generator)
         weights = rule.weights(scores, probabilities)[chosen]
-        self.sample_indices_, self.sample_weight_ = chosen, weights
-        self.inclusion_probabilities_, self.n_pool_ = probabilities, size
         return Subset(chosen, probabilities, weights, scores)
+
+    @classmethod
+    def from_classifier(cls, classifier: Any, **parameters: Any) -> Self:
+        """A selector whose surrogate is a classifier that is fitted already.
+
+        parameters: those of the class, but for ``surrogate``. Raises PoolError on a classifier that
+        is not fitted, or that the selection cannot use.
+
+        >>> x = np.random.default_rng(0).normal(size=(120, 2))
+        >>> fitted = LogisticRegression().fit(x, x[:, 0] > 0)
+        >>> selector = SubsetSelector.from_classifier(fitted, selection="top-hard")
+        >>> selector.select(x, n=10).indices.size
+        10
+        """
+        selector = cls(classifier, **parameters)
+        for name in ("classes_", "n_features_in_"):
+            if not hasattr(classifier, name):
+                raise PoolError(f"{type(classifier).__name__} is no fitted classifier: no {name}")
+        check_classes(as_selection(selector.selection), len(classifier.classes_))
+        selector.surrogate_, selector.classes_ = classifier, classifier.classes_
+        selector.n_features_in_ = classifier.n_features_in_
+        if hasattr(classifier, "feature_names_in_"):
+            selector.feature_names_in_ = classifier.feature_names_in_
+        return selector
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -207,6 +327,8 @@ class SubsetSelector(SelectionParameters, BaseEstimator):  # type: ignore[misc]
 
 def scores_of(classifier: Any, X: Any, uncertainty: str = "margin") -> Array:  # noqa: N803
     """Scores of a fitted classifier, shape [N]: logits, or of several classes an uncertainty."""
+    if hasattr(classifier, "feature_names_in_") and isinstance(X, np.ndarray):
+        X = pd.DataFrame(X, columns=classifier.feature_names_in_)  # noqa: N806
     if hasattr(classifier, "decision_function"):
         outputs = np.asarray(classifier.decision_function(X), dtype=np.float64)
     elif hasattr(classifier, "predict_proba"):

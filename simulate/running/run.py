@@ -133,7 +133,7 @@ def _answers_until_broken(
             except (TaskError, ValueError, BrokenExecutor):
                 raise
             except Exception as error:
-                raise _cluster_error(error) from error
+                raise cluster_error(error) from error
             yield futures[future], results
     finally:
         for future in futures:
@@ -151,7 +151,7 @@ def _say_if_nobody_works(futures: Mapping[Future[Any], Any], executor: Executor)
             log.warning("the cluster has no workers: waiting for some to join it")
 
 
-def _cluster_error(error: Exception) -> RunError:
+def cluster_error(error: Exception) -> RunError:
     """What an executor's own error means."""
     name = type(error).__name__
     if name == "KilledWorker":

@@ -132,6 +132,13 @@ def cluster(scheduler: str) -> Iterator[Executor]:
     Needs the extra ``cluster``. A task whose worker dies is run again by Dask. Raises
     ExecutorError if no scheduler answers there.
     """
+    with cluster_client(scheduler) as client:
+        yield client.get_executor()
+
+
+@contextmanager
+def cluster_client(scheduler: str) -> Iterator[Any]:
+    """A Dask client of a scheduler; as ``cluster``."""
     try:
         from distributed import Client
     except ImportError:
@@ -148,7 +155,7 @@ def cluster(scheduler: str) -> Iterator[Executor]:
     with ExitStack() as stack:
         stack.callback(logger.setLevel, level)
         stack.enter_context(client)
-        yield client.get_executor()  # type: ignore[no-untyped-call]
+        yield client
 
 
 def workers_of_cluster(executor: Executor) -> int | None:
