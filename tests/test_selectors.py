@@ -228,7 +228,7 @@ def test_classifier_multiplies_incoming_weights() -> None:
     weights = np.random.default_rng(4).uniform(0.5, 2.0, 300)
     selection = PowerSelection(0.5, 0.4, reweight=True)
     model = SelectedSubsetClassifier(
-        LogisticRegression(), selection=selection, reuse_surrogate=False, random_state=3
+        LogisticRegression(), selection=selection, reuse=0, random_state=3
     ).fit(x, y, sample_weight=weights)
     chosen = model.sample_indices_
     pool_weights = model.selector_.sample_weight_
@@ -293,7 +293,7 @@ def test_other_bad_input_is_refused() -> None:
     rare = np.where(np.arange(60) < 2, 1.0, -1.0)
     few = RandomSelection(0.05)
     with pytest.raises(PoolError, match="no sample of class"):
-        SelectedSubsetClassifier(selection=few, reuse_surrogate=False, random_state=1).fit(x, rare)
+        SelectedSubsetClassifier(selection=few, reuse=0, random_state=1).fit(x, rare)
     with pytest.raises(ValueError, match="surrogate_fraction = "):
         SelectedSubsetClassifier(surrogate_fraction=1.5).fit(x, y)
 

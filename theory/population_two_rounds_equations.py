@@ -65,10 +65,10 @@ from theory.score import EmptySelectionError, Rule
 
 Array = NDArray[np.float64]
 
-REACH, STEP = 5.5, 0.92
-"""Range and spacing of (s_1 - m_1)/c_11^(1/2) where nothing jumps (left out: 4e-8)."""
+REACH, STEP = 4.8, 0.96
+"""Range and spacing of (s_1 - m_1)/c_11^(1/2) where nothing jumps (left out: 2e-6)."""
 
-WIDEST_PANEL, WIDEST_IN_SCORE, ORDER = 2.8, 4.0, 8
+WIDEST_PANEL, WIDEST_IN_SCORE, ORDER = 3.2, 4.0, 7
 """Widest panel in standard deviations and in s_1, and its Gauss-Legendre nodes."""
 
 MEMORY, GROWTH = 6, 2.0
