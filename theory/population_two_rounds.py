@@ -5,6 +5,7 @@ themselves, and halved, as in `theory.population`.
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from theory.population import (
     PopulationPrediction,
     halves_of,
 )
+from theory.population_curves import Setting as CurveSetting
 from theory.population_equations import (
     TOLERANCE,
     Points,
@@ -133,14 +135,13 @@ class PopulationSurrogate:
         penalty[-1] = 0.0
         self._setting = Setting(np.ones(n), np.ones(n), self.samples, penalty)
         self.first = own.predict(np.ones(n), self.samples, self.ridge)
-        start = self.first.state if self.first.status is Status.CONVERGED else None
-        self._halves = [
-            (rows, self._first(rows, start)) for rows in halves_of(own.labels, np.zeros(n))
-        ]
-        self._whole = self._first(np.arange(n), start)
+        if self.first.status is Status.CONVERGED:
+            self._whole = self._first(np.arange(n))
+            halves = halves_of(own.labels, np.zeros(n))
+            self._halves = [(rows, self._first(rows)) for rows in halves]
 
-    def _first(self, rows: Rows, start: State | None) -> FirstRound:
-        near = None if start is None else start.of(rows)
+    def _first(self, rows: Rows) -> FirstRound:
+        near = self.first.state.of(rows)
         return first_round(self._points.of(rows), self._setting.of(rows), near)
 
     def predict(
@@ -293,6 +294,27 @@ class PopulationSurrogate:
             reuse=asked.reuse,
             memory=outcome.memory,
         )
+
+
+def predict_second_rounds(
+    surrogate: PopulationSurrogate,
+    settings: Iterable[CurveSetting],
+    reuse: float,
+    halving: bool | None = None,
+) -> Iterator[tuple[CurveSetting, TwoRoundPrediction]]:
+    """As `theory.population_curves.predict_settings`, with the surrogate's labels used again.
+
+    Each begins from the solution before it where the selection is the same.
+    """
+    previous: tuple[CurveSetting, TwoRoundPrediction] | None = None
+    for setting in settings:
+        near = None
+        if previous is not None and previous[0].selection == setting.selection:
+            near = previous[1]
+        selection, size, ridge = setting
+        found = surrogate.predict(selection, size, ridge, reuse, halving, near)
+        previous = setting, found
+        yield previous
 
 
 class _Asked(NamedTuple):

@@ -4,6 +4,11 @@ The population equations predict the test error of every scheme, fraction and ri
 alone. The surrogate is a ridge-penalised logistic fit to the pilot; its scores of the pilot itself
 come from fits to the other folds.
 
+With ``reuse`` the final fit sees the pilot's labels again, beside the selected ones. Then scores and
+final fit know the same labels, and cross-fitted scores would not: predictions are averages over
+draws of a pilot of as many labels (`theory.population_two_rounds`), as are the errors of real
+experiments, of which the pilot at hand is one.
+
 Settings are compared without halving (`theory.population`): twice the error less that of halves
 goes astray where few points carry the fit, as with the hardest 15%, and its bias is mostly common
 to all settings otherwise. The error of the best one is then predicted with it.
@@ -13,7 +18,7 @@ in the choice: the best setting by nine tenths of the pilot is compared on the l
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +39,7 @@ from theory.kinds import Selection
 from theory.losses import LogisticLoss
 from theory.population import Population, PopulationPrediction
 from theory.population_curves import Setting, describe, predict_settings, standard_schemes
+from theory.population_two_rounds import PopulationSurrogate, predict_second_rounds
 from theory.selection import RandomSelection, TopSelection
 from theory.solver import Status
 
@@ -64,7 +70,8 @@ class Advice:
     over_random, over_uncertainty: expected gains over random choice and over the hardest samples
         alone, with as many labels or fewer, each with its own best ridge.
     surrogate_ridge: chosen by the pilot's cross-validated log loss. scores: of the pilot, shape
-        [n], cross-fitted.
+        [n], cross-fitted. reuse: weight of the pilot's labels in the final fit; where it is > 0 the
+        ridge is relative to the pilot and the pool together.
     table: one row a setting, best first: scheme, fraction, ridge, errors (all without halving, see
         above), and the gain over the best random choice, which is not corrected for having been
         picked out.
@@ -78,6 +85,7 @@ class Advice:
     over_random: Gain
     over_uncertainty: Gain
     surrogate_ridge: float
+    reuse: float
     scores: Array = field(repr=False)
     table: pd.DataFrame = field(repr=False)
     caution: str
@@ -97,6 +105,7 @@ def advise(
     surrogate_ridges: Sequence[float] = RIDGES,
     folds: int = 5,
     fit_intercept: bool = True,
+    reuse: float = 0.0,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Advice:
@@ -109,7 +118,9 @@ def advise(
     reweight: biased (False), unbiased (True) or both (None). surrogate_ridges: relative to the
     pilot. folds: of the cross-fitting, >= 2. seed: fixes the folds. progress: is called after every
     prediction.
-    The pilot's labels train the surrogate only; the final fit does not see them.
+    reuse: weight, >= 0, of the pilot's own labels in the final fit. 0: they train the surrogate
+        only. 1 is right for who fits to all labels there are: the budget buys others beside them,
+        and the ridge is then relative to pilot and pool together. Predictions take longer.
     Raises InvalidFieldError, a ValueError, on values outside these ranges.
 
     >>> x = np.random.default_rng(1).standard_normal((300, 3))
@@ -132,10 +143,20 @@ def advise(
     scores, surrogate_ridge = cross_fitted_scores(
         features, labels, surrogate_ridges, folds, fit_intercept, seed
     )
+    again = as_non_negative("reuse", reuse)
     schemes = standard_schemes((share * most for share in shares), alphas, reweight)
     grid = list(itertools.starmap(Setting, itertools.product(schemes, [pool_size], penalties)))
+    surrogate = PopulationSurrogate(population, population.size, surrogate_ridge) if again else None
+
+    def predictions(
+        settings: Sequence[Setting], halving: bool | None
+    ) -> Iterator[tuple[Setting, PopulationPrediction]]:
+        if surrogate is None:
+            return predict_settings(population, scores, settings, halving)
+        return predict_second_rounds(surrogate, settings, again, halving)
+
     found = []
-    for answer in predict_settings(population, scores, grid, halving=False):
+    for answer in predictions(grid, False):
         found.append(answer)
         if progress is not None:
             progress(len(found), len(grid))
@@ -147,7 +168,7 @@ def advise(
     settings = [s for s, _ in solved]
     errors = np.array([f.point_errors for _, f in solved])
     best = settings[int(errors.mean(axis=1).argmin())]
-    ((_, expected),) = predict_settings(population, scores, [best])
+    ((_, expected),) = predictions([best], None)
     return Advice(
         selection=best.selection,
         ridge=best.ridge,
@@ -156,6 +177,7 @@ def advise(
         over_random=_gain(settings, errors, _is_random, population.labels),
         over_uncertainty=_gain(settings, errors, _is_uncertainty, population.labels),
         surrogate_ridge=surrogate_ridge,
+        reuse=again,
         scores=scores,
         table=_table(found, settings, errors),
         caution=expected.caution,
