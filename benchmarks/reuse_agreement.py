@@ -14,9 +14,10 @@ share of settings at which theory is within 0.3 points and two sampling errors o
 the shares of pairs of rules, and of pairs with and without reuse, whose difference it meets within
 0.5 points and two standard errors of the real difference.
 
---table: instead, error of every rule without and with reuse, at 5, 10, 20 and 40 % of the pool, each
-with the best of four ridges: is the hardest rule rescued by the surrogate's own labels? Either way
-the same labels are paid for; random with reuse is one round in which all are bought at random.
+--table: instead, error of every rule without and with reuse, at 5, 10, 20 and 40 % of the pool,
+each with the best of four ridges: is the hardest rule rescued by the surrogate's own labels? Either
+way the same labels are paid for; random with reuse is one round in which all are bought at random.
+
 """
 
 import argparse

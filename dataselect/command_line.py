@@ -197,10 +197,13 @@ def advise(
     pool_size: Annotated[int, typer.Option(min=2, help="Unlabelled samples to choose from.")],
     fraction: Annotated[float, typer.Option(help="Share of them to label, in (0, 1].")] = 0.3,
     positive: Annotated[str | None, typer.Option(help="The label that counts as +1.")] = None,
+    reuse: Annotated[
+        float, typer.Option(min=0, help="Weight of the pilot's own labels in the final fit.")
+    ] = 0.0,
     output: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("results"),
 ) -> None:
     """Say which samples of a pool to label, from a labelled pilot of the same features."""
-    _commands().advise(file, labels, positive, pool_size, fraction, output / "advice")
+    _commands().advise(file, labels, positive, pool_size, fraction, reuse, output / "advice")
 
 
 @app.command()

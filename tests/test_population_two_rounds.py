@@ -194,9 +194,7 @@ def test_points_are_tested_without_themselves() -> None:
         alone = first_round(
             first.points, Setting(keep, np.ones(n), first.samples, second.setting.penalty * 2)
         )
-        fixed = alone._replace(
-            slope=keep * alone.slope, curvature=keep * alone.curvature
-        )
+        fixed = alone._replace(slope=keep * alone.slope, curvature=keep * alone.curvature)
         other = _Weighted(fixed, points, second.setting, keep)
         exact.append(points.labels[i] * (points.design[i] @ other.solve().state.theta))
     moved, expected = inside[::15] - full[::15], np.array(exact) - full[::15]

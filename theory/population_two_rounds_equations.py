@@ -418,9 +418,7 @@ def _spaced(rows: Rows, deviation: Array, level: int) -> tuple[Rows, Array, Arra
     return np.repeat(rows, len(g)), (deviation[rows, None] * g).ravel(), density
 
 
-def _panelled(
-    rows: Rows, deviation: Array, marks: Array, count: int
-) -> tuple[Rows, Array, Array]:
+def _panelled(rows: Rows, deviation: Array, marks: Array, count: int) -> tuple[Rows, Array, Array]:
     unit, unit_weights = gauss_legendre(ORDER)
     g = np.linspace(-REACH, REACH, count + 1)
     edges = np.sort(np.hstack([deviation[rows, None] * g, marks[rows]]), axis=1)

@@ -4,10 +4,10 @@ The population equations predict the test error of every scheme, fraction and ri
 alone. The surrogate is a ridge-penalised logistic fit to the pilot; its scores of the pilot itself
 come from fits to the other folds.
 
-With ``reuse`` the final fit sees the pilot's labels again, beside the selected ones. Then scores and
-final fit know the same labels, and cross-fitted scores would not: predictions are averages over
-draws of a pilot of as many labels (`theory.population_two_rounds`), as are the errors of real
-experiments, of which the pilot at hand is one.
+With ``reuse`` the final fit sees the pilot's labels again, beside the selected ones. Then scores
+and final fit know the same labels, which cross-fitted scores do not: predictions are averages over
+draws of a pilot of as many labels (`theory.population_two_rounds`). The pilot at hand is one draw;
+that its labels are fixed is no help, as they are also all that is known of the population.
 
 Settings are compared without halving (`theory.population`): twice the error less that of halves
 goes astray where few points carry the fit, as with the hardest 15%, and its bias is mostly common

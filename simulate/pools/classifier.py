@@ -55,9 +55,9 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
         selection reweights or weights are given: ``fit`` says so before any work.
     surrogate, selection, ridge, sampling: as in SubsetSelector.
     surrogate_fraction: of the samples, in (0, 1); at least one of every class.
-    reuse: weight, >= 0, that the surrogate's samples have in the estimator's fit, beside the selected
-        ones: their labels are paid for. 0: it does not see them. Other than 0 and 1, the estimator
-        must take sample_weight.
+    reuse: weight, >= 0, that the surrogate's samples have in the estimator's fit, beside the
+        selected ones: their labels are paid for. 0: it does not see them. With other weights than 0
+        and 1 the estimator must take sample_weight.
     random_state: None, a seed or a generator.
     Wrong parameters raise ValueError in ``fit``.
 
@@ -96,8 +96,7 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
         """
         rule = as_selection(self.selection)
         reuse = as_non_negative("reuse", self.reuse)
-        weighted = rule.reweight or reuse not in (0, 1)
-        self._check_weights(weighted, sample_weight is not None)
+        self._check_weights(rule.reweight, reuse, sample_weight is not None)
         X, y = validate_data(self, X, y, accept_sparse="csr")  # noqa: N806
         check_classification_targets(y)
         self.classes_, members = np.unique(y, return_inverse=True)
@@ -127,7 +126,7 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
             total += float(weights[labelled].sum())
         self._check_classes(members[chosen])
         self.sample_indices_, self.sample_weight_ = chosen, importance * weights[chosen]
-        self._fit_estimator(X, y, total, weighted=given or weighted)
+        self._fit_estimator(X, y, total, weighted=given or rule.reweight or reuse not in (0, 1))
         return self
 
     @_can("predict")
@@ -152,17 +151,21 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
         check_is_fitted(self)
         return validate_data(self, X, reset=False, accept_sparse="csr")
 
-    def _check_weights(self, weighted: bool, given: bool) -> None:
-        why = "the selection reweights, or reuse is neither 0 nor 1"
-        why = "sample_weight is given" if given else why
+    def _check_weights(self, reweight: bool, reuse: float, given: bool) -> None:
+        if given:
+            why, remedy = "sample_weight is given", ""
+        elif reweight:
+            why, remedy = "the selection reweights", ", or set selection__reweight=False"
+        elif reuse not in (0, 1):
+            why, remedy = f"reuse is {reuse:g}", ", or set reuse=1"
+        else:
+            return
         for role, estimator in (("estimator", self.estimator), ("surrogate", self.surrogate)):
-            needed = given or (weighted and role == "estimator")
+            needed = given or role == "estimator"
             if needed and estimator is not None and not takes_weights(estimator):
-                remedy = "take another" if given else "take another, or set selection__reweight=False, reuse=1"
                 raise PoolError(
-                    f"{role} {type(estimator).__name__} takes no sample_weight, and {why}:"
-                    f" {remedy} (a Pipeline belongs around this"
-                    " classifier, not inside)"
+                    f"{role} {type(estimator).__name__} takes no sample_weight, and {why}: take"
+                    f" another{remedy} (a Pipeline belongs around this classifier, not inside)"
                 )
 
     def _split(self, members: Any, generator: np.random.Generator) -> tuple[Indices, Indices]:
