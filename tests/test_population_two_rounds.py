@@ -69,7 +69,7 @@ def test_isotropic_features_give_the_limit(reuse: float, rules: list[Selection])
     off = []
     for rule in rules:
         exact = predict(Problem(NOISY_STEP, rule, 0.02, 8.0, trained))
-        found = surrogate.predict(rule, 8 * p, 0.02, reuse, halving=True)
+        found = surrogate.predict(rule, 8 * p, 0.02, reuse, halving=False)
         error = found.misclassification_sampling_error
         assert found.status is Status.CONVERGED
         assert found.fraction == pytest.approx(getattr(rule, "fraction", 0), abs=1e-5)
