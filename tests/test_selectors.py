@@ -263,7 +263,7 @@ def test_classifier_learns_from_the_surrogates_samples_again() -> None:
         direct.fit(x[chosen], y[chosen], sample_weight=weights)
         np.testing.assert_allclose(model.estimator_.coef_, direct.coef_, rtol=1e-4)
     assert SelectedSubsetClassifier().reuse == 1
-    with pytest.raises(ValueError, match="reuse = -1.0 is not allowed"):
+    with pytest.raises(ValueError, match=r"reuse = -1\.0 is not allowed"):
         SelectedSubsetClassifier(reuse=-1.0).fit(x, y)
 
 

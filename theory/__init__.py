@@ -34,6 +34,11 @@ from theory.optimal import (
 )
 from theory.population import Population, PopulationPrediction, predict_population
 from theory.population_curves import learning_curves, standard_schemes
+from theory.population_two_rounds import (
+    PopulationSurrogate,
+    TwoRoundPrediction,
+    predict_population_two_rounds,
+)
 from theory.prediction import ConvergenceError, Prediction, predict, predict_all
 from theory.problem import Problem
 from theory.quadrature import Quadrature
@@ -72,6 +77,7 @@ __all__ = [
     "PerfectSurrogate",
     "Population",
     "PopulationPrediction",
+    "PopulationSurrogate",
     "PowerSelection",
     "Prediction",
     "ProbitLink",
@@ -96,12 +102,14 @@ __all__ = [
     "TrainedSurrogate",
     "Training",
     "Tuned",
+    "TwoRoundPrediction",
     "gradient",
     "learning_curves",
     "optimal_selection",
     "predict",
     "predict_all",
     "predict_population",
+    "predict_population_two_rounds",
     "recommend",
     "robust_selection",
     "split_budget",
