@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from tests.problems import NOISY_STEP, labelled_sample
 from theory import (
+    BandSelection,
     InvalidFieldError,
     LogisticLoss,
     Loss,
@@ -289,3 +290,14 @@ def test_input_is_checked() -> None:
     assert one_class.status is not Status.CONVERGED
     assert np.isnan(one_class.misclassification)
     assert predict_population(x, np.ones(60), np.ones(60), 50, 0.1).status is one_class.status
+
+
+def test_a_rule_that_keeps_nothing_has_a_status() -> None:
+    surrogate = PopulationSurrogate(population(200, 4), 40, 0.05)
+    nothing = BandSelection(lower=1000.0, upper=np.inf)
+    found = surrogate.predict(nothing, 100, 0.05, reuse=1.0)
+    assert found.status is Status.EMPTY_SELECTION
+    assert np.isnan(found.misclassification)
+    band = surrogate.predict(BandSelection(0.2, 1.0), 100, 0.05, reuse=1.0)
+    assert band.status is Status.CONVERGED
+    assert 0 < band.fraction < 1

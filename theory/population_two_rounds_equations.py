@@ -61,7 +61,7 @@ from theory.population_equations import (
 )
 from theory.population_score import PopulationScoreLaw
 from theory.quadrature import gauss_legendre
-from theory.score import EmptySelectionError, Rule
+from theory.score import Rule, checked_rule
 
 Array = NDArray[np.float64]
 
@@ -102,13 +102,9 @@ class FirstRound(NamedTuple):
         return self.found.state.v
 
     def fitted(self, selection: Selection) -> Rule:
-        """The rule, with its constant fixed. Raises EmptySelectionError where it keeps nothing."""
-        means = self.points.labels * self.margin
-        law = PopulationScoreLaw.of(means, np.sqrt(self.variance))
-        rule = selection.law_rule(law)
-        if not rule.expected(law) > 0:
-            raise EmptySelectionError(f"{selection} keeps no sample of this data")
-        return rule
+        """The rule, with its constant fixed; raises as `theory.score.checked_rule`."""
+        scores = self.points.design @ self.found.state.theta
+        return checked_rule(selection, PopulationScoreLaw.of(scores, np.sqrt(self.variance)))
 
 
 def first_round(points: Points, setting: Setting, start: State | None = None) -> FirstRound:
@@ -338,13 +334,15 @@ class SecondRound:
         try:
             while steps < MOST_STEPS:
                 steps += 1
-                new, residual, m, a_22, a_21 = self.image(state)
+                with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                    new, residual, m, a_22, a_21 = self.image(state)
                 if residual <= TOLERANCE:
                     found = state, a_22, a_21, m
                     return SecondFound(*found, self.shares, self.probability, residual, steps)
                 if not math.isfinite(residual):
                     break
-                state = mixing.next(state, new, residual)
+                with np.errstate(over="ignore"):
+                    state = mixing.next(state, new, residual)
         except (np.linalg.LinAlgError, UnresolvableError, ValueError):
             residual = math.nan
         nan = np.full((1, 1), math.nan)
