@@ -37,12 +37,19 @@ from simulate.pools.preparation import Standardise, Whiten
 from simulate.pools.rules import vary
 from simulate.pools.splits import SplitSizes
 from simulate.pools.studies import FittedSurrogate, Study, study
-from theory import Population, PowerSelection, RandomSelection, TopSelection
-from theory.population_two_rounds import PopulationSurrogate
+from theory import (
+    FixedFraction,
+    Population,
+    PopulationSurrogate,
+    PowerSelection,
+    RandomSelection,
+    Selection,
+    TopSelection,
+)
 
 Array = NDArray[np.float64]
 
-RULES = {
+RULES: dict[str, FixedFraction] = {
     "random": RandomSelection(0.5),
     "power 1": PowerSelection(1.0, 0.5),
     "power 1, 1/pi": PowerSelection(1.0, 0.5, reweight=True),
@@ -78,6 +85,12 @@ TASKS = {
 }
 
 
+def at_fraction(rule: FixedFraction, fraction: float) -> Selection:
+    varied = vary(rule, fraction=fraction)
+    assert isinstance(varied, Selection)
+    return varied
+
+
 def plan_of(task: Task, given: Any, setting: tuple[int, int, float, float], reuse: float) -> Study:
     samples, size, fraction, ridge = setting
     return Study(
@@ -109,7 +122,7 @@ def agreement(name: str, task: Task, given: Any) -> None:
             real.append(results.misclassification.values[0, :, 0])
             theory.append(
                 [
-                    surrogate.predict(vary(rule, fraction=fraction), size, ridge, reuse)
+                    surrogate.predict(at_fraction(rule, fraction), size, ridge, reuse)
                     for rule in RULES.values()
                 ]
             )

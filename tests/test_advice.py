@@ -75,11 +75,13 @@ def test_few_samples_per_dimension_make_the_hardest_the_worst() -> None:
 def test_the_hardest_are_rescued_by_the_labels_of_the_pilot() -> None:
     """Few samples per dimension, of noisy labels: without the pilot's they are the worst."""
     x, y = labelled_sample(600, 12, seed=1)
-    asked = {"alphas": [], "ridges": [0.03], "budget_shares": [1.0], "reweight": False}
     without, again = (
-        advise(x, y, 600, budget=60, reuse=w, **asked)
-        for w in (0.0, 1.0)  # type: ignore[arg-type]
-    )
+        advise(
+            x, y, 600, budget=60, alphas=[], ridges=[0.03], budget_shares=[1.0], reweight=False,
+            reuse=w,
+        )
+        for w in (0.0, 1.0)
+    )  # fmt: skip
     assert without.selection != TopSelection("hard", 0.1)
     assert without.over_uncertainty.mean > 0.1
     assert again.misclassification < without.misclassification - 0.02

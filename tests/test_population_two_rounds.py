@@ -1,5 +1,7 @@
 """Two rounds on real features against the exact theory, real pools, and what defines them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -275,17 +277,18 @@ def test_a_near_prediction_starts_the_next() -> None:
 
 def test_input_is_checked() -> None:
     x, y = labelled_sample(60, 3, seed=1)
-    for changes, match in [
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"surrogate_samples": 1}, "surrogate_samples"),
         ({"surrogate_ridge": -1.0}, "surrogate_ridge"),
         ({"reuse": -1.0}, "reuse"),
         ({"pool_size": 0}, "pool_size"),
         ({"selection": np.ones(60)}, "selection"),
-    ]:
-        given = {"selection": HARDEST, "pool_size": 50, "ridge": 0.1,
+    ]
+    for changes, match in wrong:
+        given: dict[str, Any] = {"selection": HARDEST, "pool_size": 50, "ridge": 0.1,
                  "surrogate_samples": 20, "surrogate_ridge": 0.1}  # fmt: skip
         with pytest.raises(InvalidFieldError, match=match):
-            predict_population_two_rounds(x, y, **(given | changes))  # type: ignore[arg-type]
+            predict_population_two_rounds(x, y, **(given | changes))
     one_class = predict_population_two_rounds(x, np.ones(60), HARDEST, 50, 0.1, 20, 0.1)
     assert one_class.status is not Status.CONVERGED
     assert np.isnan(one_class.misclassification)

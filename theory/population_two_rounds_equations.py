@@ -157,7 +157,7 @@ class Nodes(NamedTuple):
 
     def mean(self, values: Array, count: int) -> Array:
         """E of values given the point, shape [n]."""
-        return np.bincount(self.point, self.weight * values, count)
+        return np.asarray(np.bincount(self.point, self.weight * values, count), dtype=np.float64)
 
 
 class Means(NamedTuple):
@@ -268,7 +268,8 @@ class SecondRound:
         a_22 = np.linalg.inv(h)
         by_score = m.b_covariance / c_11 - state.slope * m.b_curvature
         both = (-f_a * state.v_21 * m.a_both + f_b * by_score) / n
-        return a_22, -a_22 @ _gram(x_2, both, x_1) @ self.first.found.a
+        a_21 = -a_22 @ _gram(x_2, both, x_1) @ self.first.found.a
+        return np.asarray(a_22, dtype=np.float64), np.asarray(a_21, dtype=np.float64)
 
     def covariances(self, m: Means, a_22: Array, a_21: Array) -> tuple[Array, Array]:
         """C_12 and C_22."""
@@ -441,7 +442,7 @@ def _gram(left: Array, weight: Array, right: Array) -> Array:
 
 def _forms(left: Array, form: Array, right: Array) -> Array:
     """left_i^T form right_i, shape [n]."""
-    return np.einsum("ij,ij->i", left @ form, right)
+    return np.asarray(np.einsum("ij,ij->i", left @ form, right), dtype=np.float64)
 
 
 class _Mixing:

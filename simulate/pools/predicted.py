@@ -187,5 +187,5 @@ def _second_rounds(population: Population, plan: Study, label: int) -> Predict:
 def _best(plan: Study, found: Sequence[PopulationPrediction]) -> Array:
     """COLUMNS of the prediction of least misclassification, of one for each ridge."""
     errors = [prediction.misclassification for prediction in found]
-    best = found[np.nanargmin(errors) if np.isfinite(errors).any() else 0]
+    best = found[int(np.nanargmin(errors)) if np.isfinite(errors).any() else 0]
     return np.array([getattr(best, name) for name in COLUMNS])
