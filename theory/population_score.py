@@ -32,7 +32,7 @@ class PopulationScoreLaw(ScoreLaw):
 
     >>> law = PopulationScoreLaw.of(np.array([-1.0, 1.0]), np.array([1.0, 2.0]))
     >>> round(law.expect(lambda t: t**2), 5), round(law.expect(np.abs, kinks=[0.0]), 5)
-    (3.5, 1.47894)
+    (3.5, 1.47891)
     """
 
     deviations: tuple[float, ...] = field(default=())
