@@ -3,8 +3,9 @@
     python benchmarks/population.py [--large]
 
 For n labelled points in p dimensions: seconds (wall, and of all processors), steps and the peak of
-memory of one prediction alone, with and without halving; then of a curve of 40 settings. The first
-prediction, which compiles, is not counted. --large adds p = 1024.
+memory of one prediction alone, with and without halving; then of a curve of 40 settings, and of two
+rounds (n = 8,000, p = 128, a surrogate of 512, a pool of 2,048, w = 1). The first prediction, which
+compiles, is not counted. --large adds p = 1024.
 """
 
 import argparse
@@ -16,8 +17,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from theory import PowerSelection, TopSelection
 from theory.population import Population
 from theory.population_curves import learning_curves, standard_schemes
+from theory.population_two_rounds import PopulationSurrogate
 
 T = TypeVar("T")
 
@@ -51,6 +54,14 @@ def main() -> None:
     schemes = standard_schemes([0.1, 0.3], alphas=[-1.0, 1.0], reweight=False)
     took, _ = timed(lambda: learning_curves(population, scores, schemes, [500, 2000], [0.1, 0.01]))
     print(f"n={n} p=256, curve of 40 settings: {took}")
+    population = Population(x[:8000, :128], y[:8000])
+    took, surrogate = timed(lambda: PopulationSurrogate(population, 512, 0.02))
+    print(f"n=8000 p=128, two rounds, the surrogate: {took}")
+    for rule in (TopSelection("hard", 0.2), PowerSelection(1.0, 0.2)):
+        for halving in (False, True):
+            second = partial(surrogate.predict, rule, 2048, 0.01, 1.0, halving=halving)
+            took, again = timed(second)
+            print(f"n=8000 p=128, two rounds, {rule}, {halving=}: {took}, {again.steps} steps")
 
 
 if __name__ == "__main__":

@@ -208,6 +208,9 @@ def advise(
     positive: Annotated[
         str | None, typer.Option(help="The label that counts as +1, against all others.")
     ] = None,
+    reuse: Annotated[
+        float, typer.Option(min=0, help="Weight of the pilot's own labels in the final fit.")
+    ] = 0.0,
     output: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("results"),
 ) -> None:
     """Say which samples of a pool to label, from a labelled pilot of the same features.
@@ -216,13 +219,15 @@ def advise(
     random and by every scheme, in place of what to label.
     """
     if target is not None:
+        if reuse:
+            raise typer.BadParameter("--target takes no --reuse")
         _commands().budget(file, labels, positive, target, pool_size, max_labels, output / "advice")
         return
     if pool_size is None:
         raise typer.BadParameter("--pool-size is needed, or --target")
     if max_labels is not None:
         raise typer.BadParameter("--max-labels needs --target")
-    _commands().advise(file, labels, positive, pool_size, fraction, output / "advice")
+    _commands().advise(file, labels, positive, pool_size, fraction, reuse, output / "advice")
 
 
 @app.command()

@@ -361,7 +361,13 @@ SPLIT_COLUMNS = ("misclassification", "log_loss", "first_stage")
 
 
 def advise(
-    file: Path, labels: str, positive: str | None, pool_size: int, fraction: float, output: Path
+    file: Path,
+    labels: str,
+    positive: str | None,
+    pool_size: int,
+    fraction: float,
+    reuse: float,
+    output: Path,
 ) -> None:
     """Print and draw what to label, predicted from a labelled pilot."""
     console = make_console()
@@ -369,6 +375,7 @@ def advise(
         *_read_pilot(file, labels, positive),
         pool_size,
         fraction=fraction,
+        reuse=reuse,
         progress=_reporter(console, "predictions"),
     )
     for name, gain in (
@@ -378,8 +385,9 @@ def advise(
         console.print(
             f"gain over {name}: {100 * gain.mean:.2f} ± {100 * gain.standard_error:.2f} points"
         )
+    again = f"the pilot's labels (weight {reuse:g}) and these, " if reuse else ""
     console.print(
-        f"select by {advice.selection}, fit with ridge {advice.ridge:g}: error"
+        f"select by {advice.selection}, fit {again}with ridge {advice.ridge:g}: error"
         f" {advice.misclassification:.2%} ± {advice.sampling_error:.2%}",
     )
     if advice.caution:

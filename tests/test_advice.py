@@ -97,6 +97,24 @@ def test_a_band_must_win_by_its_standard_error() -> None:
     assert is_band[_choice(clear, is_band)]
 
 
+def test_the_hardest_are_rescued_by_the_labels_of_the_pilot() -> None:
+    """Few samples per dimension, of noisy labels: without the pilot's they are the worst."""
+    x, y = labelled_sample(600, 12, seed=1)
+    without, again = (
+        advise(
+            x, y, 600, budget=60, alphas=[], ridges=[0.03], budget_shares=[1.0], reweight=False,
+            reuse=w,
+        )
+        for w in (0.0, 1.0)
+    )  # fmt: skip
+    assert without.selection != TopSelection("hard", 0.1)
+    assert without.over_uncertainty.mean > 0.1
+    assert again.misclassification < without.misclassification - 0.02
+    hardest = again.table.set_index("scheme").misclassification["top(keep=hard, fraction=0.1)"]
+    assert hardest < again.table.misclassification.min() + 0.005
+    assert again.reuse == 1
+
+
 def test_no_gain_is_promised_where_labels_are_noise() -> None:
     z = []
     for seed in range(8):
@@ -130,6 +148,7 @@ def test_scores_do_not_know_their_own_labels() -> None:
         ("fraction", {"fraction": 1.5}),
         ("ridges", {"budget": 10, "ridges": []}),
         ("folds", {"budget": 10, "folds": 1}),
+        ("reuse", {"budget": 10, "reuse": -1.0}),
         ("alphas[0]", {"budget": 10, "alphas": ["hard"]}),
         ("bands[1]", {"budget": 10, "bands": [0.5, 1.5]}),
     ],

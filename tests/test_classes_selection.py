@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from dataselect.command_line import app
 from simulate.fitting.softmax import fit_softmax
 from simulate.pools import SelectedSubsetClassifier, SubsetSelector
-from simulate.pools.advice import advise, cross_fitted_scores
+from simulate.pools.advice import BANDS, advise, cross_fitted_scores
 from simulate.pools.budgets import LabelBudget, _needs, label_budget
 from simulate.pools.uncertainty import UNCERTAINTIES, multiclass_scores, with_floor
 from tests.test_population_classes import three_kinds
@@ -104,7 +104,7 @@ def test_advice_for_three_classes() -> None:
         reweight=False, folds=3, surrogate_ridges=[0.01],
     )  # fmt: skip
     assert (advice.table.status == "CONVERGED").all()
-    assert len(advice.table) == 4
+    assert len(advice.table) == 4 + len(BANDS)
     assert advice.table.misclassification.is_monotonic_increasing
     assert advice.caution == ""
     with pytest.raises(InvalidFieldError, match="dog"):

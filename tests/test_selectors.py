@@ -228,7 +228,7 @@ def test_classifier_multiplies_incoming_weights() -> None:
     weights = np.random.default_rng(4).uniform(0.5, 2.0, 300)
     selection = PowerSelection(0.5, 0.4, reweight=True)
     model = SelectedSubsetClassifier(
-        LogisticRegression(), selection=selection, reuse_surrogate=False, random_state=3
+        LogisticRegression(), selection=selection, reuse=0, random_state=3
     ).fit(x, y, sample_weight=weights)
     chosen = model.sample_indices_
     pool_weights = model.selector_.sample_weight_
@@ -246,7 +246,25 @@ def test_classifier_says_early_that_an_estimator_takes_no_weights() -> None:
     reweighted = PowerSelection(1.0, 0.5, reweight=True)
     with pytest.raises(PoolError, match="selection__reweight=False"):
         SelectedSubsetClassifier(neighbours, selection=reweighted).fit(x, y)
+    with pytest.raises(PoolError, match="reuse is 2: take another, or set reuse=1"):
+        SelectedSubsetClassifier(neighbours, reuse=2).fit(x, y)
     assert SelectedSubsetClassifier(neighbours, selection="hard").fit(x, y).score(x, y) > 0.6
+
+
+def test_classifier_learns_from_the_surrogates_samples_again() -> None:
+    x, y = draw(300)
+    for reuse, share in ((0.0, 0), (1.0, 60), (2.5, 60)):
+        model = SelectedSubsetClassifier(reuse=reuse, random_state=0).fit(x, y)
+        chosen, weights = model.sample_indices_, model.sample_weight_
+        assert model.n_reused_ == share
+        np.testing.assert_allclose(weights, np.repeat([reuse, 1.0], [share, len(chosen) - share]))
+        total = 240 + share
+        direct = LogisticRegression(C=1 / (0.01 * total), max_iter=1000)
+        direct.fit(x[chosen], y[chosen], sample_weight=weights)
+        np.testing.assert_allclose(model.estimator_.coef_, direct.coef_, rtol=1e-4)
+    assert SelectedSubsetClassifier().reuse == 1
+    with pytest.raises(ValueError, match=r"reuse = -1\.0 is not allowed"):
+        SelectedSubsetClassifier(reuse=-1.0).fit(x, y)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +311,7 @@ def test_other_bad_input_is_refused() -> None:
     rare = np.where(np.arange(60) < 2, 1.0, -1.0)
     few = RandomSelection(0.05)
     with pytest.raises(PoolError, match="no sample of class"):
-        SelectedSubsetClassifier(selection=few, reuse_surrogate=False, random_state=1).fit(x, rare)
+        SelectedSubsetClassifier(selection=few, reuse=0, random_state=1).fit(x, rare)
     with pytest.raises(ValueError, match="surrogate_fraction = "):
         SelectedSubsetClassifier(surrogate_fraction=1.5).fit(x, y)
 

@@ -39,7 +39,7 @@ from simulate.pools import (
 )
 from simulate.pools import predicted as predicted_module
 from simulate.pools import studies as studies_module
-from theory import InvalidFieldError, Population, PowerSelection
+from theory import InvalidFieldError, LogisticLoss, Population, PowerSelection
 
 Array = NDArray[np.float64]
 
@@ -401,3 +401,48 @@ def test_bad_data_are_one_clear_line(work: Callable[[], Any], message: str) -> N
     with pytest.raises((PoolError, InvalidFieldError), match=re.escape(message)) as caught:
         work()
     assert "\n" not in str(caught.value)
+
+
+def test_a_study_fits_the_surrogates_labels_again() -> None:
+    given = plan(preparation=(), repeats=1, reuse=2.0, ridge=0.03)
+    result = study(POOL, given)
+    parts = studies_module.begin_repeat(POOL, given, 0).parts
+    n_a, n_b = 20, len(parts.pool)
+    rows = np.concatenate([parts.pool, parts.surrogate[:n_a]])
+    weights = np.concatenate([np.ones(n_b), np.full(n_a, 2.0)])[:, None]
+    x, y = POOL.features, POOL.labels
+    by_hand = fit(x[rows], y[rows], weights, n_a + n_b, np.array([0.03]), LogisticLoss(), True)
+    outputs = x[parts.test] @ by_hand.coefficients[:, 0] + by_hand.intercepts[0]
+    whole = result.sel(surrogate="weak", fraction=1.0)
+    np.testing.assert_allclose(
+        whole.log_loss, np.logaddexp(0, -y[parts.test] * outputs).mean(), rtol=1e-6
+    )
+    np.testing.assert_allclose(whole.kept_fraction, 1)
+    assert result.attrs["reuse"] == 2.0
+    strong = result.sel(surrogate="strong", fraction=1.0).log_loss
+    assert (np.abs(strong - whole.log_loss) > 1e-6).all()
+    without = study(POOL, plan(preparation=(), repeats=1, ridge=0.03))
+    np.testing.assert_allclose(
+        result.surrogate_misclassification, without.surrogate_misclassification
+    )
+
+
+def test_theory_of_a_study_with_reuse_meets_its_experiments() -> None:
+    pool = draw(1500, 8, seed=3)
+    given = plan(
+        schemes={"hard": "top-hard", "easy": "easy"},
+        fractions=[0.1],
+        surrogates={"one": FittedSurrogate(60)},
+        sizes=SplitSizes(surrogate=60, test=800, pool=300),
+        preparation=(),
+        repeats=60,
+        reuse=1.0,
+    )
+    real = 100 * study(pool, given).misclassification
+    theory = predict_study(pool, given, None)
+    predicted = 100 * theory.theory_misclassification
+    assert theory.attrs["pilot_labels"] == 1440
+    error = real.std("data_set") / 60**0.5
+    assert (np.abs(predicted - real.mean("data_set")) < 0.5 + 2 * error).all()
+    with pytest.raises(InvalidFieldError, match="selection"):
+        predict_study(pool, plan(schemes={"influence": "influence"}, reuse=1.0), None)

@@ -43,6 +43,11 @@ from theory.population_classes import (
 )
 from theory.population_curves import learning_curves, standard_schemes
 from theory.population_optimal import PopulationOptimum, optimal_population_selection
+from theory.population_two_rounds import (
+    PopulationSurrogate,
+    TwoRoundPrediction,
+    predict_population_two_rounds,
+)
 from theory.prediction import ConvergenceError, Prediction, predict, predict_all
 from theory.problem import Problem
 from theory.quadrature import Quadrature
@@ -86,6 +91,7 @@ __all__ = [
     "Population",
     "PopulationOptimum",
     "PopulationPrediction",
+    "PopulationSurrogate",
     "PowerSelection",
     "Prediction",
     "ProbitLink",
@@ -111,6 +117,7 @@ __all__ = [
     "TrainedSurrogate",
     "Training",
     "Tuned",
+    "TwoRoundPrediction",
     "gradient",
     "learning_curves",
     "make_population",
@@ -120,6 +127,7 @@ __all__ = [
     "predict",
     "predict_all",
     "predict_population",
+    "predict_population_two_rounds",
     "recommend",
     "robust_selection",
     "split_budget",

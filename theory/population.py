@@ -171,6 +171,23 @@ class Population(LabelledPoints):
         loss = as_instance("loss", LogisticLoss() if loss is None else loss, Loss)
         self._points = Points(self.design, self.labels, loss)
 
+    @property
+    def points(self) -> Points:
+        """Centred features with the intercept's column, labels and loss, as the equations see
+        them."""
+        return self._points
+
+    @property
+    def features(self) -> Array:
+        """As given, shape [n, p]."""
+        return np.asarray(self.design[:, : self.dimension] + self._centre)
+
+    def intercept(self, theta: Array) -> float:
+        """Of the features as given, from coefficients of the centred ones."""
+        if not self.fit_intercept:
+            return 0.0
+        return float(theta[self.dimension] - self._centre @ theta[: self.dimension])
+
     def predict(
         self,
         inclusion_probabilities: ArrayLike,
@@ -250,7 +267,7 @@ class Population(LabelledPoints):
         """Twice the outcome of all points less that of the half to which a point belongs."""
         errors, losses = 2 * whole.errors, 2 * whole.losses
         residual, steps = whole.residual, whole.steps
-        for half in halves(self.labels, setting.probability):
+        for half in halves_of(self.labels, setting.probability):
             part = _reached(self._points.of(half), setting.of(half), whole.state.of(half))
             errors[half] -= part.errors
             losses[half] -= part.losses
@@ -264,9 +281,7 @@ class Population(LabelledPoints):
             outcome = _nothing(self.size)._replace(residual=outcome.residual, steps=outcome.steps)
         state, n, p = outcome.state, self.size, self.dimension
         coefficients = state.theta[:p] if state.theta.size else np.full(p, math.nan)
-        intercept = math.nan if status is not Status.CONVERGED else 0.0
-        if status is Status.CONVERGED and self.fit_intercept:
-            intercept = float(state.theta[p] - self._centre @ coefficients)
+        intercept = self.intercept(state.theta) if status is Status.CONVERGED else math.nan
         return PopulationPrediction(
             misclassification=float(outcome.errors.mean()),
             log_loss=float(outcome.losses.mean()),
@@ -337,7 +352,7 @@ def _reached(points: Points, setting: Setting, start: State | None) -> _Outcome:
     return outcome._replace(steps=steps)
 
 
-def halves(labels: NDArray[Any], probability: Array) -> tuple[Rows, Rows]:
+def halves_of(labels: NDArray[Any], probability: Array) -> tuple[Rows, Rows]:
     """Two halves of the points, alike in labels and inclusion probabilities."""
     order = np.lexsort((probability, labels))
     first = np.isin(np.arange(len(order)) % 4, (0, 3))

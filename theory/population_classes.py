@@ -25,7 +25,7 @@ from theory.population import (
     LabelledPoints,
     Population,
     PopulationPrediction,
-    halves,
+    halves_of,
     too_few_points,
 )
 from theory.population_classes_equations import (
@@ -213,7 +213,7 @@ class ClassPopulation(LabelledPoints):
         """Twice the outcome of all points less that of the half to which a point belongs."""
         joint, losses = 2 * whole.joint, 2 * whole.losses
         residual, steps = whole.residual, whole.steps
-        for half in halves(self.members, setting.probability):
+        for half in halves_of(self.members, setting.probability):
             part = self._reached(self._points.of(half), setting.of(half), whole.state.of(half))
             joint[half] -= part.joint
             losses[half] -= part.losses

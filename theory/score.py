@@ -102,12 +102,16 @@ def score_law(data: "DataModel", score: Score) -> ScoreLaw:
 
 @lru_cache(maxsize=4096)
 def fitted_rule(data: "DataModel", score: Score, selection: "Selection") -> Rule:
-    """The selection rule under the law of the score.
+    """The selection rule under the law of the score; raises as `checked_rule`."""
+    return checked_rule(selection, score_law(data, score))
+
+
+def checked_rule(selection: "Selection", law: ScoreLaw) -> Rule:
+    """The selection rule under a law of the score.
 
     Raises EmptySelectionError if it keeps nothing, and ValueError if what it gives are no
     probabilities.
     """
-    law = score_law(data, score)
     rule = selection.law_rule(law)
     outside = rule.outside(law)
     if outside is not None:

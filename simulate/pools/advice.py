@@ -4,6 +4,11 @@ The population equations predict the test error of every scheme, fraction and ri
 alone. The surrogate is a ridge-penalised logistic (or softmax) fit to the pilot; its scores of the
 pilot itself come from fits to the other folds.
 
+With ``reuse`` the final fit sees the pilot's labels again, beside the selected ones. Then scores
+and final fit know the same labels, which cross-fitted scores do not: predictions are averages over
+draws of a pilot of as many labels (`theory.population_two_rounds`). The pilot at hand is one draw;
+that its labels are fixed is no help, as they are also all that is known of the population.
+
 Settings are compared without halving (`theory.population`): twice the error less that of halves
 goes astray where few points carry the fit, as with the hardest 15%, and its bias is mostly common
 to all settings otherwise. The error of the best one is then predicted with it.
@@ -17,7 +22,7 @@ in the choice: the best setting by nine tenths of the pilot is compared on the l
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,8 +45,14 @@ from theory.checks import (
 )
 from theory.kinds import Selection
 from theory.losses import LogisticLoss
+from theory.population import Population
 from theory.population_classes import AnyPrediction, as_classes, make_population
 from theory.population_curves import Setting, describe, predict_settings, standard_schemes
+from theory.population_two_rounds import (
+    PopulationSurrogate,
+    TwoRoundPrediction,
+    predict_second_rounds,
+)
 from theory.selection import QuantileBandSelection, RandomSelection, TopSelection
 from theory.solver import Status
 
@@ -73,7 +84,8 @@ class Advice:
     over_random, over_uncertainty: expected gains over random choice and over the hardest samples
         alone, with as many labels or fewer, each with its own best ridge.
     surrogate_ridge: chosen by the pilot's cross-validated log loss. scores: of the pilot, shape
-        [n], cross-fitted.
+        [n], cross-fitted. reuse: weight of the pilot's labels in the final fit; where it is > 0 the
+        ridge is relative to the pilot and the pool together.
     table: one row a setting, best first: scheme, fraction, ridge, errors (all without halving, see
         above), and the gain over the best random choice, which is not corrected for having been
         picked out.
@@ -87,6 +99,7 @@ class Advice:
     over_random: Gain
     over_uncertainty: Gain
     surrogate_ridge: float
+    reuse: float
     scores: Array = field(repr=False)
     table: pd.DataFrame = field(repr=False)
     caution: str
@@ -107,6 +120,7 @@ def advise(
     surrogate_ridges: Sequence[float] = RIDGES,
     folds: int = 5,
     fit_intercept: bool = True,
+    reuse: float = 0.0,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Advice:
@@ -122,7 +136,9 @@ def advise(
     reweight: biased (False), unbiased (True) or both (None). surrogate_ridges: relative to the
     pilot. folds: of the cross-fitting, >= 2. seed: fixes the folds. progress: is called after every
     prediction.
-    The pilot's labels train the surrogate only; the final fit does not see them.
+    reuse: weight, >= 0, of the pilot's own labels in the final fit. 0: they train the surrogate
+        only. 1 is right for who fits to all labels there are: the budget buys others beside them,
+        and the ridge is then relative to pilot and pool together. Predictions take longer.
     Raises InvalidFieldError, a ValueError, on values outside these ranges.
 
     >>> x = np.random.default_rng(1).standard_normal((300, 3))
@@ -146,11 +162,25 @@ def advise(
     scores, surrogate_ridge = cross_fitted_scores(
         features, labels, surrogate_ridges, folds, fit_intercept, seed
     )
+    again = as_non_negative("reuse", reuse)
     fractions = [share * most for share in shares]
     schemes = considered_schemes(fractions, alphas, positions, reweight)
     grid = list(itertools.starmap(Setting, itertools.product(schemes, [pool_size], penalties)))
+    surrogate = None
+    if again:
+        if not isinstance(population, Population):
+            raise InvalidFieldError("reuse", reuse, "0 where there are more than two classes")
+        surrogate = PopulationSurrogate(population, population.size, surrogate_ridge)
+
+    def predictions(
+        settings: Sequence[Setting], halving: bool | None
+    ) -> Iterator[tuple[Setting, AnyPrediction | TwoRoundPrediction]]:
+        if surrogate is None:
+            return predict_settings(population, scores, settings, halving)
+        return predict_second_rounds(surrogate, settings, again, halving)
+
     found = []
-    for answer in predict_settings(population, scores, grid, halving=False):
+    for answer in predictions(grid, False):
         found.append(answer)
         if progress is not None:
             progress(len(found), len(grid))
@@ -163,7 +193,7 @@ def advise(
     errors = np.array([f.point_errors for _, f in solved])
     is_band = np.array([isinstance(s.selection, QuantileBandSelection) for s in settings])
     best = settings[_choice(errors, is_band)]
-    ((_, expected),) = predict_settings(population, scores, [best])
+    ((_, expected),) = predictions([best], None)
     return Advice(
         selection=best.selection,
         ridge=best.ridge,
@@ -172,6 +202,7 @@ def advise(
         over_random=_gain(settings, errors, is_band, _is_random, population.labels),
         over_uncertainty=_gain(settings, errors, is_band, _is_uncertainty, population.labels),
         surrogate_ridge=surrogate_ridge,
+        reuse=again,
         scores=scores,
         table=_table(found, settings, errors),
         caution=expected.caution,

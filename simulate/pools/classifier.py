@@ -15,7 +15,7 @@ from simulate.pools.selector import (
     takes_weights,
 )
 from simulate.pools.splits import stratified_order
-from theory.checks import InvalidFieldError, as_bool, as_number
+from theory.checks import InvalidFieldError, as_non_negative, as_number
 
 require("sklearn", "SelectedSubsetClassifier")
 
@@ -55,8 +55,9 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
         selection reweights or weights are given: ``fit`` says so before any work.
     surrogate, selection, ridge, sampling, uncertainty, floor: as in SubsetSelector.
     surrogate_fraction: of the samples, in (0, 1); at least one of every class.
-    reuse_surrogate: whether the estimator learns from the surrogate's samples as well, with their
-        own weights.
+    reuse: weight, >= 0, that the surrogate's samples have in the estimator's fit, beside the
+        selected ones: their labels are paid for. 0: it does not see them. With other weights than 0
+        and 1 the estimator must take sample_weight.
     random_state: None, a seed or a generator.
     Wrong parameters raise ValueError in ``fit``.
 
@@ -73,7 +74,7 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
         selection: str | AnySelection = "hard",
         *,
         surrogate_fraction: float = 0.2,
-        reuse_surrogate: bool = True,
+        reuse: float = 1.0,
         ridge: float = 0.01,
         sampling: Sampling = "fixed",
         uncertainty: str = "margin",
@@ -84,7 +85,7 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
         self.surrogate = surrogate
         self.selection = selection
         self.surrogate_fraction = surrogate_fraction
-        self.reuse_surrogate = reuse_surrogate
+        self.reuse = reuse
         self.ridge = ridge
         self.sampling = sampling
         self.uncertainty = uncertainty
@@ -94,11 +95,12 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
         """Split, train the surrogate, select, and fit the estimator; shapes [N, p] and [N].
 
-        Stores estimator_, selector_, sample_indices_ (what the estimator learned from) and
-        sample_weight_.
+        Stores estimator_, selector_, sample_indices_ (what the estimator learned from) with
+        sample_weight_, and n_reused_: so many of them, the first, trained the surrogate too.
         """
         rule = as_selection(self.selection)
-        self._check_weights(rule.weighs, sample_weight is not None)
+        reuse = as_non_negative("reuse", self.reuse)
+        self._check_weights(rule.weighs, reuse, sample_weight is not None)
         X, y = validate_data(self, X, y, accept_sparse="csr")  # noqa: N806
         check_classification_targets(y)
         self.classes_, members = np.unique(y, return_inverse=True)
@@ -123,13 +125,14 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
         subset = self.selector_.select(X[pool])
         chosen, importance = pool[subset.indices], subset.weights
         total = float(weights[pool].sum())
-        if as_bool("reuse_surrogate", self.reuse_surrogate):
+        self.n_reused_ = labelled.size if reuse else 0
+        if reuse:
             chosen = np.concatenate([labelled, chosen])
-            importance = np.concatenate([np.ones(labelled.size), importance])
+            importance = np.concatenate([np.full(labelled.size, reuse), importance])
             total += float(weights[labelled].sum())
         self._check_classes(members[chosen])
         self.sample_indices_, self.sample_weight_ = chosen, importance * weights[chosen]
-        self._fit_estimator(X, y, total, weighted=given or rule.weighs)
+        self._fit_estimator(X, y, total, weighted=given or rule.weighs or reuse not in (0, 1))
         return self
 
     @_can("predict")
@@ -154,16 +157,21 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
         check_is_fitted(self)
         return validate_data(self, X, reset=False, accept_sparse="csr")
 
-    def _check_weights(self, reweight: bool, given: bool) -> None:
-        why = "sample_weight is given" if given else "the selection reweights"
+    def _check_weights(self, reweight: bool, reuse: float, given: bool) -> None:
+        if given:
+            why, remedy = "sample_weight is given", ""
+        elif reweight:
+            why, remedy = "the selection reweights", ", or set selection__reweight=False"
+        elif reuse not in (0, 1):
+            why, remedy = f"reuse is {reuse:g}", ", or set reuse=1"
+        else:
+            return
         for role, estimator in (("estimator", self.estimator), ("surrogate", self.surrogate)):
-            needed = given or (reweight and role == "estimator")
+            needed = given or role == "estimator"
             if needed and estimator is not None and not takes_weights(estimator):
-                remedy = "take another" if given else "take another, or set selection__reweight"
                 raise PoolError(
-                    f"{role} {type(estimator).__name__} takes no sample_weight, and {why}:"
-                    f" {remedy}{'' if given else '=False'} (a Pipeline belongs around this"
-                    " classifier, not inside)"
+                    f"{role} {type(estimator).__name__} takes no sample_weight, and {why}: take"
+                    f" another{remedy} (a Pipeline belongs around this classifier, not inside)"
                 )
 
     def _split(self, members: Any, generator: np.random.Generator) -> tuple[Indices, Indices]:
@@ -188,7 +196,7 @@ class SelectedSubsetClassifier(SelectionParameters, ClassifierMixin, BaseEstimat
         if absent.size:
             raise PoolError(
                 f"the subset has no sample of class {self.classes_[absent[0]]}: select more, or set"
-                " reuse_surrogate=True"
+                " reuse=1"
             )
 
     def _fit_estimator(self, X: Any, y: Any, total: float, weighted: bool) -> None:  # noqa: N803

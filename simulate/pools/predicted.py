@@ -3,9 +3,12 @@
 The population equations (``theory.population``) see a pilot: labelled samples of the same
 population, in none of the study's pools or test parts. Its scores come from the surrogates of the
 study's own repeats, so that what selects in theory is as strong as what selects in the experiment.
+Where the study uses the surrogates' labels again, predictions are averages over draws of these
+instead (``theory.population_two_rounds``), as the fit remembers which labels it has seen.
 """
 
 import itertools
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,8 +27,11 @@ from simulate.running.kept import Progress, kept_answers
 from simulate.sample import stream
 from theory.checks import InvalidFieldError, as_count
 from theory.population import Population, PopulationPrediction
+from theory.population_two_rounds import PopulationSurrogate
 
 Array = NDArray[np.float64]
+Predict = Callable[[Any, int, float], PopulationPrediction]
+"""Of a rule, a size of the pool and a ridge."""
 
 COLUMNS = (
     "misclassification",
@@ -80,7 +86,8 @@ def predict_study(
     finite pilot, which all predictions have in common, and theory_ridge: of several ridges, that
     of least predicted misclassification. NaN where a prediction was not solved; the attribute
     ``caution`` says why predictions may be off.
-    Raises as ``study``.
+    Raises as ``study``, and InvalidFieldError where the surrogates' labels are used again and a
+    scheme is no rule of the score.
 
     >>> x = np.random.default_rng(0).normal(size=(400, 2))
     >>> parted = part_pilot(Pool(x, np.sign(x[:, 0])), size=150)
@@ -143,6 +150,7 @@ def predict_repeat(
     theta, b = surrogates[label]
     scores = x.astype(np.float64) @ theta + b
     population = Population(x, pilot.labels, plan.loss, plan.fit_intercept)
+    predict = _second_rounds(population, plan, label) if plan.reuse else None
     results = np.empty((len(plan.schemes), len(plan.fractions), len(COLUMNS)))
     known: dict[bytes, Array] = {}
     near: dict[float, PopulationPrediction] = {}
@@ -150,6 +158,9 @@ def predict_repeat(
         enumerate(plan.rules), enumerate(plan.fractions)
     ):
         varied = vary(rule, fraction=fraction)
+        if predict is not None:
+            results[j, k] = _best(plan, [predict(varied, len(parts.pool), r) for r in plan.ridges])
+            continue
         pi = inclusion_probabilities(varied, x, scores, pilot.labels)
         weights = rule.weights(scores, pi)
         key = pi.tobytes() + weights.tobytes()
@@ -158,9 +169,21 @@ def predict_repeat(
                 near[ridge] = population.predict(
                     pi, len(parts.pool), ridge, weights, start=near.get(ridge)
                 )
-            errors = [near[ridge].misclassification for ridge in plan.ridges]
-            best = near[plan.ridges[np.nanargmin(errors) if np.isfinite(errors).any() else 0]]
-            known[key] = np.array([getattr(best, name) for name in COLUMNS])
+            known[key] = _best(plan, [near[ridge] for ridge in plan.ridges])
         results[j, k] = known[key]
     labels = np.array([population.size, population.size / population.dimension])
-    return results, labels, np.array(next(iter(near.values())).caution)
+    return results, labels, np.array(next(iter(near.values())).caution if near else "")
+
+
+def _second_rounds(population: Population, plan: Study, label: int) -> Predict:
+    """Predictions of fits that see the labels of a surrogate of the study too."""
+    used = list(plan.surrogates.values())[label]
+    surrogate = PopulationSurrogate(population, used.samples, used.ridge)
+    return lambda rule, size, ridge: surrogate.predict(rule, size, ridge, plan.reuse)
+
+
+def _best(plan: Study, found: Sequence[PopulationPrediction]) -> Array:
+    """COLUMNS of the prediction of least misclassification, of one for each ridge."""
+    errors = [prediction.misclassification for prediction in found]
+    best = found[int(np.nanargmin(errors)) if np.isfinite(errors).any() else 0]
+    return np.array([getattr(best, name) for name in COLUMNS])

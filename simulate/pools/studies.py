@@ -2,7 +2,8 @@
 
 Every repeat splits the data anew, prepares the features on its pool, fits the surrogates to their
 own labels, and then selects, fits and tests as simulations do (``simulate.fitting.fit``), with
-penalty and weights relative to the size of the pool. All selections of a repeat share their
+penalty and weights relative to the size of the pool. With ``reuse`` the final fit sees the
+surrogate's labels too, as in `theory.two_rounds`. All selections of a repeat share their
 uniforms, so that schemes compare on equal luck; equal subsets, as all schemes' full sample, are
 fitted once.
 """
@@ -84,6 +85,8 @@ class Study:
     surrogates: by label, each no larger than ``sizes.surrogate``. sizes: of the parts of a split.
     ridge: one number >= 0, or several: then every subset has the one of these that misclassifies
         fewest of the validation part (the largest of those that tie), as a practitioner must do.
+    reuse: weight, >= 0, of the surrogate's own samples in the final fit; where it is > 0 the ridge
+        is relative to their number and the pool's together.
     preparation: steps fitted on the features of the pool part. seed: a whole number >= 0.
     Raises ValueError on other values.
     """
@@ -98,6 +101,7 @@ class Study:
     fit_intercept: bool = True
     repeats: int = 10
     seed: int = 0
+    reuse: float = 0.0
 
     def __post_init__(self) -> None:
         as_instance("sizes", self.sizes, SplitSizes)
@@ -133,6 +137,7 @@ class Study:
             fit_intercept=as_bool("fit_intercept", self.fit_intercept),
             repeats=as_count("repeats", self.repeats),
             seed=as_count("seed", self.seed, least=0),
+            reuse=as_non_negative("reuse", self.reuse),
         )
 
     @property
@@ -165,10 +170,11 @@ def study(
     directory: keeps every repeat as it ends; the same call again goes on where this one was
         stopped, and one with more repeats adds to them.
     Returns, over (surrogate, scheme, fraction, data_set): misclassification and log_loss on the
-    test part, kept_fraction of the pool, ridge, converged (1 where the fit met its tolerance; a
-    subset of one class has no fit without ridge); and over (surrogate, data_set):
-    surrogate_misclassification. Repeats share one finite set of data: their spread is that over
-    random splits of it, less than that over fresh data.
+    test part, kept_fraction of the pool (the surrogate's labels not counted), ridge, converged (1
+    where the fit met its tolerance; a subset of one class has no fit without ridge); and over
+    (surrogate, data_set): surrogate_misclassification. The attribute reuse is the weight of the
+    surrogate's labels. Repeats share one finite set of data: their spread is that over random
+    splits of it, less than that over fresh data.
     Raises PoolError where the data are too few or cannot be prepared, and StoreError where the
     directory holds another plan's or pool's results, or such of other numerics.
 
@@ -202,7 +208,12 @@ def study(
     return xr.Dataset(
         {**measured, "surrogate_misclassification": (("surrogate", "data_set"), errors)},
         coords={**plan.coordinates, "data_set": np.arange(plan.repeats)},
-        attrs={"pool": pool.name, "samples": len(pool.labels), "seed": plan.seed},
+        attrs={
+            "pool": pool.name,
+            "samples": len(pool.labels),
+            "seed": plan.seed,
+            "reuse": plan.reuse,
+        },
     )
 
 
@@ -251,21 +262,31 @@ def run_repeat(pool: Pool, plan: Study, number: int) -> tuple[Array, Array]:
     shape = len(plan.surrogates), len(plan.schemes), len(plan.fractions)
     errors = np.empty(shape[0])
     subsets: dict[bytes, list[tuple[int, int, int]]] = {}
+    size, samples = len(y), [s.samples if plan.reuse else 0 for s in plan.surrogates.values()]
+    again = parts.surrogate[: max(samples)]
+    if again.size:
+        x = np.concatenate([x, prepared(pool.features[again])])
+        y = np.concatenate([y, pool.labels[again]])
     for i, (theta, b) in enumerate(surrogates):
-        scores = x.astype(np.float64) @ theta + b
+        scores = x[:size].astype(np.float64) @ theta + b
         errors[i] = _errors(test_labels * (test @ theta + b))[0]
         for j, k in np.ndindex(shape[1:]):
-            weights = _draw_weights(plan.rules[j], plan.fractions[k], x, scores, y, uniforms)
+            rule, fraction = plan.rules[j], plan.fractions[k]
+            weights = np.zeros(len(y))
+            weights[:size] = _draw_weights(rule, fraction, x[:size], scores, y[:size], uniforms)
+            weights[size : size + samples[i]] = plan.reuse
             subsets.setdefault(weights.tobytes(), []).append((i, j, k))
     results = np.full((*shape, len(COLUMNS)), np.nan)
     for batch in _batches(list(subsets), len(y) + x.shape[1], plan.ridges.size):
         weights = np.column_stack([np.frombuffer(subset) for subset in batch])
+        # what is minimised, times N / N_pool: relative to the pool and the labels used again
+        totals = np.array([1 + samples[subsets[subset][0][0]] / size for subset in batch])
         fits = fit(
             x,
             y,
             np.repeat(weights, plan.ridges.size, axis=1),
-            len(y),
-            np.tile(plan.ridges, len(batch)),
+            size,
+            np.outer(totals, plan.ridges).ravel(),
             plan.loss,
             plan.fit_intercept,
         )
@@ -277,7 +298,7 @@ def run_repeat(pool: Pool, plan: Study, number: int) -> tuple[Array, Array]:
         for n, (subset, c) in enumerate(zip(batch, chosen, strict=True)):
             measured = (
                 *_errors(test_labels * outputs[:, n]),
-                np.count_nonzero(weights[:, n]) / len(y),
+                np.count_nonzero(weights[:size, n]) / size,
                 plan.ridges[c % plan.ridges.size],
                 fits.converged[c],
             )
