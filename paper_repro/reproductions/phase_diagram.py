@@ -372,7 +372,7 @@ def crossing(column: xr.Dataset, name: str) -> float:
 
 def claims(results: xr.Dataset) -> list[Claim]:
     """What is optimal where, and that starting from a neighbour loses nothing."""
-    solved = float(results.gap.max()) <= 1e-8
+    stationary = float((results.gap <= 1e-8).mean())
     basis = (
         f"theory, error at most {float(results.error.max()):.0e}, optimality gap at most"
         f" {float(results.gap.max()):.0e}"
@@ -381,12 +381,13 @@ def claims(results: xr.Dataset) -> list[Claim]:
     gain = best - results.optimum
     found = [
         Claim(
-            "The optimum is never worse than a scheme of the paper, anywhere on the map",
+            "The optimum is never worse than a scheme of the paper, anywhere on the map, and"
+            " stationary to 1e-8 at 99.9% of it",
             "here",
-            f"{results.optimum.size} optima, gains from {100 * float(gain.min()):.4f} to"
+            f"{results.optimum.size} optima, {stationary:.2%} stationary to 1e-8, gains from {100 * float(gain.min()):.4f} to"
             f" {100 * float(gain.max()):.2f} points",
             basis,
-            solved and bool((gain > -results.error - 1e-12).all()),
+            stationary >= 0.999 and bool((gain > -results.error - 1e-12).all()),
         ),
         _from_neighbours(results, basis),
         _random(results, basis),

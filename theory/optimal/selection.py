@@ -49,7 +49,7 @@ LEVEL = 1e-7
 ROUGHLY, SMALL, MOST_ROUNDS = 5e-4, 1e-10, 4
 """By how much intervals may be worse than nodes; the gap to reach, and in how many rounds."""
 
-NARROW = 0.01
+NARROW = (0.01, 0.03)
 """Probability of an interval, or a gap, that is closed where its ends cannot be refined."""
 
 WORTH_WORKERS = 16
@@ -342,8 +342,8 @@ def _refined(
     """Intervals with refined ends, worse by ``allowed`` at most; failing these, without the narrow
     ones, whose ends may have no solution."""
     intervals = intervals_of(models, at)
-    fewer = intervals.without_slivers(models[0].law, NARROW)
-    for choice in dict.fromkeys((intervals, fewer)):
+    fewer = (intervals.without_slivers(models[0].law, least) for least in NARROW)
+    for choice in dict.fromkeys((intervals, *fewer)):
         answer = refine(models, at, choice, target)
         if answer is not None and answer[1].worst <= at.worst + allowed:
             return answer
