@@ -384,8 +384,8 @@ def claims(results: xr.Dataset) -> list[Claim]:
             "The optimum is never worse than a scheme of the paper, anywhere on the map, and"
             " stationary to 1e-8 at 99.9% of it",
             "here",
-            f"{results.optimum.size} optima, {stationary:.2%} stationary to 1e-8, gains from {100 * float(gain.min()):.4f} to"
-            f" {100 * float(gain.max()):.2f} points",
+            f"{results.optimum.size} optima, {stationary:.2%} stationary to 1e-8, gains from"
+            f" {100 * float(gain.min()):.4f} to {100 * float(gain.max()):.2f} points",
             basis,
             stationary >= 0.999 and bool((gain > -results.error - 1e-12).all()),
         ),
