@@ -21,11 +21,13 @@ from theory.axes import Axes, coordinate, frame, grid, read_axes
 from theory.checks import InvalidFieldError, as_bool, as_count, near_names
 from theory.problem import Problem
 
+ROOMS = tuple(f"theory.{name}" for name in ("data", "losses", "problem", "selection", "surrogate"))
+
 KINDS = {
     name: kind
     for name in theory.__all__
     if dataclasses.is_dataclass(kind := getattr(theory, name)) and isinstance(kind, type)
-    if name not in ("Prediction", "Rule", "ScoreLaw", "Training")
+    if kind.__module__ in ROOMS
 }
 """What a table with a ``kind`` may describe, beside the dataclasses of other modules."""
 

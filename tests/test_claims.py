@@ -298,7 +298,8 @@ def test_theory_claims_hold_and_those_of_opposite_or_rough_errors_do_not(
     assert len(claims) >= least
     assert all(claim.holds for claim in claims), [c for c in claims if not c.holds]
     opposite = found.assign(theory_misclassification=0.5 - found.theory_misclassification)
-    assert sum(claim.holds for claim in theory_claims(opposite)) <= 2 + others
+    differences = 3  # at most: claims that something changes little hold for opposite errors too
+    assert sum(claim.holds for claim in theory_claims(opposite)) <= differences + others
     rough = found.assign(theory_error_estimate=found.theory_error_estimate + 0.5)
     assert sum(claim.holds for claim in theory_claims(rough)) == others
 
@@ -325,8 +326,9 @@ def test_a_gain_survives_only_beyond_the_error_estimates(estimate: float, holds:
     found["simulation_dimension"] = (tuple(axes), dimension)
     for name in ("misclassification", "converged"):
         found[f"simulation_{name}"] = ((*axes, "data_set"), values)
-    *claims, _ = beats_full_sample.FIGURE.claims(found)  # the last is of the simulation
-    assert len(claims) == len(beats_full_sample.SPOTS) + 3
+    *every, _ = beats_full_sample.FIGURE.claims(found)  # the last is of the simulation
+    claims = [claim for claim in every if "optimal" not in claim.statement]  # it has its own errors
+    assert len(claims) == len(beats_full_sample.SPOTS) + 3 == len(every) - 1
     assert [claim.holds for claim in claims] == [holds] * len(claims)
 
 

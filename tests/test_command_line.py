@@ -58,7 +58,7 @@ def test_predict_prints_a_table_for_steps_and_top_selection() -> None:
         (["predict", POINT, "--set", "data.signal_norm=big"], "data.signal_norm = 'big'"),
         (["predict", POINT, "--set", "selection.gamma=1"], "selection.gamma"),
         (["predict", POINT, "--set", "ridge"], "NAME=VALUE"),
-        (["predict", POINT, "--set", "selection=TopSelection"], "a table"),
+        (["predict", POINT, "--set", "selection=TopSelection"], 'kind = "TopSelection"'),
         (["predict", POINT, "--alpha", "1"], "No such option"),
         (["predict"], "Missing argument"),
         (["split", POINT, "--labels", "3", "--pool", "30"], "a TrainedSurrogate"),

@@ -292,7 +292,8 @@ def test_input_is_checked() -> None:
     one_class = predict_population_two_rounds(x, np.ones(60), HARDEST, 50, 0.1, 20, 0.1)
     assert one_class.status is not Status.CONVERGED
     assert np.isnan(one_class.misclassification)
-    assert predict_population(x, np.ones(60), np.ones(60), 50, 0.1).status is one_class.status
+    with pytest.raises(InvalidFieldError, match="labels"):
+        predict_population(x, np.ones(60), np.ones(60), 50, 0.1)
 
 
 def test_a_rule_that_keeps_nothing_has_a_status() -> None:

@@ -66,9 +66,9 @@ def written(tmp_path: Path, text: str) -> Path:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_can_be_read(path: Path) -> None:
     declared = read_sweep(path)
-    assert declared.plans()
+    assert declared.plans() or path.stem == "two-rounds"  # theory only
     assert declared.predicted
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,9 @@ def _(
                     mo.callout(mo.md(pilot.in_words(_advice)), kind="success"),
                     mo.as_html(advice_plot(_advice.table)),
                     mo.download(
-                        _advice.table.to_csv(index=False).encode(), "advice.csv", label="CSV"
+                        _advice.table.to_csv(index=False, encoding="utf-8").encode(),
+                        "advice.csv",
+                        label="CSV",
                     ),
                     mo.ui.table(_advice.table, selection=None),
                 ]

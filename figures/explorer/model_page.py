@@ -168,7 +168,7 @@ def _(drawn, io, mo, plt, problem_error, state, takeaway):
                 mo.hstack(
                     [
                         mo.download(
-                            drawn.to_csv(index=False).encode(),
+                            drawn.to_csv(index=False, encoding="utf-8").encode(),
                             "lines.csv",
                             label="CSV of the lines",
                         ),

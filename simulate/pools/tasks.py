@@ -140,7 +140,7 @@ def load_flights_task(samples: int = 40_000, file: str | Path | None = None) -> 
     if path is None or not path.exists():
         raise PoolError(_flights_missing(path))
     numbers, kinds = ["dep_delay", "distance"], ["carrier", "origin", "month", "hour"]
-    table = pd.read_csv(path)
+    table = pd.read_csv(path, encoding="utf-8")
     for name in (*numbers, *kinds, "arr_delay"):
         if name not in table:
             raise PoolError(f"{path} has no column {name}: it is no table of flights")

@@ -63,7 +63,7 @@ def _opened(directory: Path, described: Mapping[str, str]) -> Iterator[None]:
         now = {"numerics": NUMERICS, **described}
         if path.exists():
             try:
-                old = dict(json.loads(path.read_text()))
+                old = dict(json.loads(path.read_text(encoding="utf-8")))
             except (ValueError, TypeError):
                 raise StoreError(f"{path} is damaged: remove {directory} to start again") from None
             differing = [name for name in now if old.get(name) != now[name]]
