@@ -250,13 +250,14 @@ def _claims(results: xr.Dataset) -> list[Claim]:
 def _under_optimal_selection(results: xr.Dataset) -> list[Claim]:
     """No better surrogate loses, and the score's scale does not matter."""
     optimal = results.sel(scheme="optimal", surrogate=[*TRAINED, PERFECT])
-    rise = at_least(optimal) - at_most(optimal).shift(surrogate=1)
+    rise = at_most(optimal) - at_least(optimal).shift(surrogate=1)
     falls = (
         optimal.theory_misclassification.isel(surrogate=0)
         - optimal.sel(surrogate=PERFECT).theory_misclassification
     )
     scales = results.sel(scheme="optimal", surrogate=[RESCALED, PERFECT])
     apart = abs(scales.theory_misclassification.diff("surrogate"))
+    apart = apart + scales.theory_error_estimate.sum("surrogate")
     others = results.sel(scheme=results.scheme != "optimal")
     ahead = at_least(others).min("scheme") - at_most(results.sel(scheme="optimal"))
     return [
