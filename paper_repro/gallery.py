@@ -80,7 +80,7 @@ def index(chapters: Sequence[Chapter]) -> str:
 
 def _problem(reproduction: AnyReproduction) -> str:
     """The function that says what the problem at one point is; empty where there is none."""
-    if not isinstance(reproduction, Reproduction):
+    if not isinstance(reproduction, Reproduction) or reproduction.problem.__name__ == "<lambda>":
         return ""
     return inspect.getsource(reproduction.problem)
 
