@@ -4,7 +4,7 @@ Sweeps from a file, reproductions of figures and validations are experiments; on
 them all and returns one kind of dataset.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -232,33 +232,37 @@ def _predict(experiment: Experiment, report: Report | None) -> dict[Problem, Pre
 
 def _optimise(experiment: Experiment, report: Report | None) -> Experiment:
     """The experiment with the best selection wherever it is wanted."""
-    if not any(experiment.optimal):
-        return experiment
-    places = list(zip(experiment.problems, experiment.optimal, strict=True))
-    free = list(dict.fromkeys(problem for problem, is_optimal in places if is_optimal))
-    best: dict[Problem, Problem] = {}
-    for first in range(0, len(free), TUNED_CHUNK):
-        chunk = free[first : first + TUNED_CHUNK]
-        best.update(zip(chunk, optimal_problems(chunk), strict=True))
-        if report is not None:
-            report.predicting(len(best), len(free), "optimal selections")
-    problems = tuple(best[problem] if is_optimal else problem for problem, is_optimal in places)
-    return replace(experiment, problems=problems)
+    return _improved(experiment, experiment.optimal, optimal_problems, "optimal selections", report)
 
 
 def _tune(experiment: Experiment, report: Report | None) -> Experiment:
     """The experiment with the best ridge wherever it is to be tuned."""
-    if not any(experiment.tuned):
+
+    def tuned(problems: Sequence[Problem]) -> list[Problem]:
+        return [found.problem for found in tune_all(problems)]
+
+    return _improved(experiment, experiment.tuned, tuned, "tuned ridges", report)
+
+
+def _improved(
+    experiment: Experiment,
+    wanted: Sequence[bool],
+    improve: Callable[[Sequence[Problem]], list[Problem]],
+    what: str,
+    report: Report | None,
+) -> Experiment:
+    """The experiment with better problems in the places where they are wanted."""
+    if not any(wanted):
         return experiment
-    places = list(zip(experiment.problems, experiment.tuned, strict=True))
-    free = list(dict.fromkeys(problem for problem, is_tuned in places if is_tuned))
+    places = list(zip(experiment.problems, wanted, strict=True))
+    free = list(dict.fromkeys(problem for problem, is_wanted in places if is_wanted))
     best: dict[Problem, Problem] = {}
     for first in range(0, len(free), TUNED_CHUNK):
         chunk = free[first : first + TUNED_CHUNK]
-        best.update(zip(chunk, (tuned.problem for tuned in tune_all(chunk)), strict=True))
+        best.update(zip(chunk, improve(chunk), strict=True))
         if report is not None:
-            report.predicting(len(best), len(free), "tuned ridges")
-    problems = tuple(best[problem] if is_tuned else problem for problem, is_tuned in places)
+            report.predicting(len(best), len(free), what)
+    problems = tuple(best[problem] if is_wanted else problem for problem, is_wanted in places)
     return replace(experiment, problems=problems)
 
 
