@@ -323,6 +323,32 @@ def paired_claims(
     ]
 
 
+def shared_tests() -> tuple[tuple[Any, ...], ...]:
+    """What is asked of every task: for ``paired_claims``."""
+    hard, moderate = power_label(1.0, False), power_label(0.5, False)
+    return (
+        (
+            "surrogate of 20 %, 30 % of the labels by α = 1: weight 1 beats weight 1/π",
+            ("20 %", hard, 0.3),
+            ("20 %", power_label(1.0, True), 0.3),
+            0.0,
+        ),
+        (
+            "surrogate of 4 %, 10 % of the labels: random ones beat only the hardest",
+            ("4 %", "random", 0.1),
+            ("4 %", "only hardest", 0.1),
+            0.0,
+        ),
+        (
+            "30 % of the labels by α = 0.5: a surrogate of 4 % serves as well as one of 20 %, to"
+            f" {WEAK_MARGIN} points",
+            ("4 %", moderate, 0.3),
+            ("20 %", moderate, 0.3),
+            WEAK_MARGIN,
+        ),
+    )
+
+
 class Agreement(NamedTuple):
     """How theory agrees with the real means; counts, and shares of them.
 

@@ -14,7 +14,6 @@ from paper_repro.claims import Claim
 from paper_repro.reproduction import OwnReproduction, Run
 from paper_repro.reproductions.real_data import (
     NEEDED,
-    WEAK_MARGIN,
     RealTask,
     Scale,
     agreement_claims,
@@ -22,6 +21,7 @@ from paper_repro.reproductions.real_data import (
     draw_task,
     paired_claims,
     power_label,
+    shared_tests,
     table,
 )
 from simulate.pools import load_fashion_mnist
@@ -76,25 +76,7 @@ def claims(results: xr.Dataset) -> list[Claim]:
             ("4 %", "random", 1.0),
             MATCHES,
         ),
-        (
-            "surrogate of 20 %, 30 % of the labels by α = 1: weight 1 beats weight 1/π",
-            ("20 %", hard, 0.3),
-            ("20 %", power_label(1.0, True), 0.3),
-            0.0,
-        ),
-        (
-            "surrogate of 4 %, 10 % of the labels: random ones beat only the hardest",
-            ("4 %", "random", 0.1),
-            ("4 %", "only hardest", 0.1),
-            0.0,
-        ),
-        (
-            "30 % of the labels by α = 0.5: a surrogate of 4 % serves as well as one of 20 %, to"
-            f" {WEAK_MARGIN} points",
-            ("4 %", moderate, 0.3),
-            ("20 %", moderate, 0.3),
-            WEAK_MARGIN,
-        ),
+        *shared_tests(),
     )
     return [*paired_claims(results, MATCHES, tests), *agreement_claims(results)]
 

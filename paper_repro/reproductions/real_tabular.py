@@ -12,14 +12,13 @@ from paper_repro.claims import Claim
 from paper_repro.reproduction import OwnReproduction, Run
 from paper_repro.reproductions.real_data import (
     NEEDED,
-    WEAK_MARGIN,
     RealTask,
     Scale,
     agreement_claims,
     compute_task,
     draw_task,
     paired_claims,
-    power_label,
+    shared_tests,
     table,
 )
 from simulate.pools import load_flights_task
@@ -59,29 +58,7 @@ def _run(run: Run) -> xr.Dataset:
 
 def claims(results: xr.Dataset) -> list[Claim]:
     """What the largest pool shows, by paired tests, and how the theory agrees."""
-    hard, moderate = power_label(1.0, False), power_label(0.5, False)
-    tests = (
-        (
-            "surrogate of 20 %, 30 % of the labels by α = 1: weight 1 beats weight 1/π",
-            ("20 %", hard, 0.3),
-            ("20 %", power_label(1.0, True), 0.3),
-            0.0,
-        ),
-        (
-            "surrogate of 4 %, 10 % of the labels: random ones beat only the hardest",
-            ("4 %", "random", 0.1),
-            ("4 %", "only hardest", 0.1),
-            0.0,
-        ),
-        (
-            "30 % of the labels by α = 0.5: a surrogate of 4 % serves as well as one of 20 %, to"
-            f" {WEAK_MARGIN} points",
-            ("4 %", moderate, 0.3),
-            ("20 %", moderate, 0.3),
-            WEAK_MARGIN,
-        ),
-    )
-    return [*paired_claims(results, MATCHES, tests), *agreement_claims(results)]
+    return [*paired_claims(results, MATCHES, shared_tests()), *agreement_claims(results)]
 
 
 FIGURE = OwnReproduction(
