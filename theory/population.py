@@ -14,8 +14,9 @@ whatever N. Twice the error from all points less that from either half of them i
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -100,6 +101,16 @@ def too_few_points(points_per_dimension: float) -> str:
     )
 
 
+def effective_number(part: Array) -> float:
+    """How many points take part in a fit, from the part of each: (sum w)^2 / sum w^2.
+
+    >>> effective_number(np.array([1.0, 1.0, 0.0]))
+    2.0
+    """
+    total = float(part.sum())
+    return total**2 / float(part @ part) if total > 0 else 0.0
+
+
 class LabelledPoints:
     """Features of n labelled points, completed by a 1 for the intercept, and what is asked of them.
 
@@ -142,9 +153,7 @@ class LabelledPoints:
 
     def points_per_dimension(self, setting: Setting) -> float:
         """The effective number of points in the fit, over p."""
-        part = setting.probability * setting.weight
-        total = float(part.sum())
-        return total**2 / float(part @ part) / self.dimension if total else 0.0
+        return float(effective_number(setting.probability * setting.weight) / self.dimension)
 
 
 class Population(LabelledPoints):
@@ -312,6 +321,11 @@ class _Outcome(NamedTuple):
     residual: float
     steps: int
 
+    @property
+    def near(self) -> State | None:
+        """What a solve beside it may start from."""
+        return self.state if self.residual <= TOLERANCE else None
+
 
 def _nothing(size: int) -> _Outcome:
     nan = np.full(size, math.nan)
@@ -337,19 +351,44 @@ def _outcome(points: Points, setting: Setting, start: State | None) -> _Outcome:
 
 
 def _reached(points: Points, setting: Setting, start: State | None) -> _Outcome:
-    """The outcome from a start; failing that, by way of larger ridges.
+    """The outcome from a start; failing that, by way of larger ridges."""
 
-    These are easier: nearly separable data need it.
-    """
-    outcome = _outcome(points, setting, start)
-    if outcome.residual <= TOLERANCE:
-        return outcome
-    steps, outcome = outcome.steps, _nothing(len(points.labels))
-    for factor in RIDGE_FACTORS if setting.penalty.any() else (1.0,):
-        start = outcome.state if outcome.residual <= TOLERANCE else None
-        outcome = _outcome(points, setting._replace(penalty=factor * setting.penalty), start)
-        steps += outcome.steps
+    def solve_at(factor: float, near: State | None) -> _Outcome:
+        return _outcome(points, setting._replace(penalty=factor * setting.penalty), near)
+
+    outcome, steps = by_larger_ridges(solve_at, start, bool(setting.penalty.any()))
     return outcome._replace(steps=steps)
+
+
+class Reached(Protocol):
+    """Where a solve ended. near: what one beside it may start from; None where unsolved."""
+
+    @property
+    def near(self) -> Any: ...
+
+    @property
+    def steps(self) -> int: ...
+
+
+R = TypeVar("R", bound=Reached)
+
+
+def by_larger_ridges(
+    solve_at: Callable[[float, Any], R], start: Any, ridged: bool
+) -> tuple[R, int]:
+    """The outcome from a start, or else by way of larger ridges, and the steps of all solves.
+
+    solve_at: from a multiple of the ridge, and a start or None. ridged: whether there is a ridge.
+    Larger ridges are easier: nearly separable data need it.
+    """
+    outcome = solve_at(1.0, start)
+    if outcome.near is not None:
+        return outcome, outcome.steps
+    steps, near = outcome.steps, None
+    for factor in RIDGE_FACTORS if ridged else (1.0,):
+        outcome = solve_at(factor, near)
+        near, steps = outcome.near, steps + outcome.steps
+    return outcome, steps
 
 
 def halves_of(labels: NDArray[Any], probability: Array) -> tuple[Rows, Rows]:

@@ -21,10 +21,10 @@ from theory.checks import InvalidFieldError, as_bool, as_count
 from theory.losses import LogisticLoss, Loss
 from theory.population import (
     LEAST_POINTS_PER_DIMENSION,
-    RIDGE_FACTORS,
     LabelledPoints,
     Population,
     PopulationPrediction,
+    by_larger_ridges,
     halves_of,
     too_few_points,
 )
@@ -199,14 +199,11 @@ class ClassPopulation(LabelledPoints):
         self, points: ClassPoints, setting: Setting, start: ClassState | None
     ) -> "_Outcome":
         """The outcome from a start; failing that, by way of larger ridges."""
-        outcome = _outcome(points, setting, start)
-        if outcome.residual <= TOLERANCE:
-            return outcome
-        steps, residual = outcome.steps, math.nan
-        for factor in RIDGE_FACTORS if setting.penalty.any() else (1.0,):
-            start = outcome.state if residual <= TOLERANCE else None
-            outcome = _outcome(points, setting._replace(penalty=factor * setting.penalty), start)
-            steps, residual = steps + outcome.steps, outcome.residual
+
+        def solve_at(factor: float, near: ClassState | None) -> _Outcome:
+            return _outcome(points, setting._replace(penalty=factor * setting.penalty), near)
+
+        outcome, steps = by_larger_ridges(solve_at, start, bool(setting.penalty.any()))
         return outcome._replace(steps=steps)
 
     def _halved(self, setting: Setting, whole: "_Outcome") -> "_Outcome":
@@ -344,6 +341,11 @@ class _Outcome(NamedTuple):
     losses: Array
     residual: float
     steps: int
+
+    @property
+    def near(self) -> ClassState | None:
+        """What a solve beside it may start from."""
+        return self.state if self.residual <= TOLERANCE else None
 
 
 def _nothing(points: ClassPoints) -> _Outcome:

@@ -18,9 +18,10 @@ from theory.kinds import Selection
 from theory.losses import LogisticLoss, Loss
 from theory.population import (
     LEAST_POINTS_PER_DIMENSION,
-    RIDGE_FACTORS,
     Population,
     PopulationPrediction,
+    by_larger_ridges,
+    effective_number,
     halves_of,
 )
 from theory.population_curves import Setting as CurveSetting
@@ -208,14 +209,11 @@ class PopulationSurrogate:
         self, first: FirstRound, points: Points, asked: "_Asked", start: Memory | None
     ) -> "_Outcome":
         """The outcome from a start; failing that, by way of larger ridges."""
-        outcome = self._outcome(first, points, asked, 1.0, start)
-        if outcome.status is Status.CONVERGED:
-            return outcome
-        steps, near = outcome.steps, None
-        for factor in RIDGE_FACTORS if asked.ridge else (1.0,):
-            outcome = self._outcome(first, points, asked, factor, near)
-            near = outcome.memory if outcome.status is Status.CONVERGED else None
-            steps += outcome.steps
+
+        def solve_at(factor: float, near: Memory | None) -> _Outcome:
+            return self._outcome(first, points, asked, factor, near)
+
+        outcome, steps = by_larger_ridges(solve_at, start, bool(asked.ridge))
         return outcome._replace(steps=steps)
 
     def _outcome(
@@ -260,8 +258,7 @@ class PopulationSurrogate:
         )
 
     def _points_per_dimension(self, part: Array) -> float:
-        total = float(part.sum())
-        return total**2 / float(part @ part) / self._population.dimension if total > 0 else 0.0
+        return float(effective_number(part) / self._population.dimension)
 
     def _prediction(
         self, asked: "_Asked", status: Status, outcome: "_Outcome", halved: bool
@@ -339,6 +336,11 @@ class _Outcome(NamedTuple):
     residual: float
     steps: int
     status: Status
+
+    @property
+    def near(self) -> Memory | None:
+        """What a solve beside it may start from."""
+        return self.memory if self.status is Status.CONVERGED else None
 
 
 def _nothing(size: int) -> _Outcome:
