@@ -8,13 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 import typer
 import xarray as xr
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -37,14 +34,7 @@ from simulate.pools.advice import advise as advise_pilot
 from simulate.pools.budgets import label_budget
 from simulate.pools.embedding import embed as embed_images
 from simulate.pools.optional import MissingPackageError
-from simulate.pools.pool import (
-    as_features,
-    check_lengths,
-    constant_columns,
-    read_labelled,
-    read_pool,
-)
-from simulate.pools.preparation import Standardise
+from simulate.pools.pilot import read_pilot
 from simulate.pools.rules import as_selection, vary
 from simulate.running.errors import RunError
 from simulate.running.forecast import forecast
@@ -372,26 +362,14 @@ def advise(
     """Print and draw what to label, predicted from a labelled pilot."""
     console = make_console()
     advice = advise_pilot(
-        *_read_pilot(file, labels, positive),
+        *read_pilot(file, labels, positive),
         pool_size,
         fraction=fraction,
         reuse=reuse,
         progress=_reporter(console, "predictions"),
     )
-    for name, gain in (
-        ("random", advice.over_random),
-        ("the hardest", advice.over_uncertainty),
-    ):
-        console.print(
-            f"gain over {name}: {100 * gain.mean:.2f} ± {100 * gain.standard_error:.2f} points"
-        )
-    again = f"the pilot's labels (weight {reuse:g}) and these, " if reuse else ""
-    console.print(
-        f"select by {advice.selection}, fit {again}with ridge {advice.ridge:g}: error"
-        f" {advice.misclassification:.2%} ± {advice.sampling_error:.2%}",
-    )
-    if advice.caution:
-        console.print(f"caution: {advice.caution}")
+    for line in advice.lines():
+        console.print(line)
     output.mkdir(parents=True, exist_ok=True)
     advice.table.to_csv(output / "advice.csv", index=False, encoding="utf-8")
     figure = advice_plot(advice.table)
@@ -411,7 +389,7 @@ def budget(
     """Print and draw how many labels reach a target, predicted from a labelled pilot."""
     console = make_console()
     found = label_budget(
-        *_read_pilot(file, labels, positive),
+        *read_pilot(file, labels, positive),
         target,
         pool_size,
         max_labels,
@@ -433,21 +411,6 @@ def budget(
     files = [output / f"{name}.csv" for name in tables]
     _list_files(console, [*files, *save_figure(figure, output / "budget")])
     plt.close(figure)
-
-
-def _read_pilot(
-    file: Path, labels: str, positive: str | None
-) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    """Standardised features without constants; labels of all classes, or of one against others."""
-    if positive is not None:
-        pool = read_pool(file, labels, positive)
-        features, given = pool.features, pool.labels
-    else:
-        raw, given = read_labelled(file, labels)
-        features = as_features(raw)
-        check_lengths(len(features), given)
-    varying = np.delete(features, constant_columns(features), axis=1)
-    return np.asarray(Standardise().fit(varying)(varying), dtype=np.float64), given
 
 
 def select(

@@ -12,10 +12,11 @@ def _():
 
     from figures import advice_plot
     from figures.explorer import pilot
+    from simulate.pools.advice import advise
     from simulate.pools.optional import PoolError
     from theory import InvalidFieldError
 
-    return InvalidFieldError, PoolError, advice_plot, mo, pilot
+    return InvalidFieldError, PoolError, advice_plot, advise, mo, pilot
 
 
 @app.cell
@@ -26,7 +27,7 @@ def _(mo):
         label="A labelled pilot: CSV, Parquet, npz",
     )
     labels = mo.ui.text(value="label", label="column (or array) of the labels")
-    positive = mo.ui.text(value="", label="label that counts as +1 (if not the larger of two)")
+    positive = mo.ui.text(value="", label="label that counts as +1 (if not all classes)")
     pool_size = mo.ui.number(start=2, stop=10**9, value=10_000, label="samples in the pool")
     fraction = mo.ui.slider(
         steps=[k / 50 for k in range(1, 51)], value=0.3, label="share to label", show_value=True
@@ -40,6 +41,7 @@ def _(
     InvalidFieldError,
     PoolError,
     advice_plot,
+    advise,
     fraction,
     go,
     labels,
@@ -56,13 +58,13 @@ def _(
     else:
         try:
             with mo.status.spinner(title="Predicting every scheme, fraction and ridge"):
-                _pool = pilot.read_upload(
+                _pilot = pilot.read_upload(
                     upload.value[0].name, upload.value[0].contents, labels.value, positive.value
                 )
-                _advice = pilot.advise_on(_pool, pool_size.value, fraction.value)
+                _advice = advise(*_pilot, pool_size.value, fraction=fraction.value)
             answer = mo.vstack(
                 [
-                    mo.callout(mo.md(pilot.in_words(_advice)), kind="success"),
+                    mo.callout(mo.md("\n\n".join(_advice.lines())), kind="success"),
                     mo.as_html(advice_plot(_advice.table)),
                     mo.download(
                         _advice.table.to_csv(index=False, encoding="utf-8").encode(),

@@ -104,6 +104,22 @@ class Advice:
     table: pd.DataFrame = field(repr=False)
     caution: str
 
+    def lines(self) -> Iterator[str]:
+        """The advice in words, one line a sentence."""
+        for name, gain in (
+            ("random", self.over_random),
+            ("the hardest", self.over_uncertainty),
+        ):
+            mean, error = 100 * gain.mean, 100 * gain.standard_error
+            yield f"gain over {name}: {mean:.2f} ± {error:.2f} points"
+        again = f"the pilot's labels (weight {self.reuse:g}) and these, " if self.reuse else ""
+        yield (
+            f"select by {self.selection}, fit {again}with ridge {self.ridge:g}: error"
+            f" {self.misclassification:.2%} ± {self.sampling_error:.2%}"
+        )
+        if self.caution:
+            yield f"caution: {self.caution}"
+
 
 def advise(
     features: ArrayLike,
