@@ -272,33 +272,50 @@ def _pieces(count: int, width: int) -> Iterator[slice]:
         yield slice(first, first + height)
 
 
-class _Mixing:
-    """Anderson's mixing: the combination of the last steps whose change is smallest."""
+class Anderson:
+    """Anderson's mixing: the combination of the last steps whose change is smallest.
 
-    def __init__(self, design: Array) -> None:
-        self._column = np.sqrt(np.einsum("ij,ij->j", design, design))
+    memory: how many steps before the last are looked at. What is known is forgotten where a
+    residual exceeds the one before it by more than the factor GROWTH.
+    """
+
+    def __init__(self, memory: int) -> None:
+        self._memory = memory
         self._points: list[Array] = []
         self._changes: list[Array] = []
         self._last = math.inf
 
-    def next(self, state: State, image: State, residual: float) -> State:
-        point, change = _packed(state), _packed(image) - _packed(state)
+    def next(self, point: Array, change: Array, residual: float, scale: Array) -> Array | None:
+        """Where to go from a point that a step would change so; None where nothing is known yet.
+
+        scale: by which changes are compared.
+        """
         if residual > GROWTH * self._last:
             self._points.clear()
             self._changes.clear()
         self._last = residual
-        self._points = [*self._points[-MEMORY:], point]
-        self._changes = [*self._changes[-MEMORY:], change]
+        self._points = [*self._points[-self._memory :], point]
+        self._changes = [*self._changes[-self._memory :], change]
         if len(self._points) == 1:
-            return image
-        deviation = math.sqrt(float(image.variance.mean()))
-        scale = np.ones(len(point))
-        scale[: len(self._column)] = self._column / deviation
-        d_change = np.diff(self._changes, axis=0)
-        d_point = np.diff(self._points, axis=0)
+            return None
+        d_change, d_point = np.diff(self._changes, axis=0), np.diff(self._points, axis=0)
         shares = np.linalg.lstsq((d_change * scale).T, change * scale, rcond=1e-10)[0]
-        mixed = point + change - shares @ (d_point + d_change)
-        return _unpacked(mixed, len(state.theta))
+        return np.asarray(point + change - shares @ (d_point + d_change))
+
+
+class _Mixing:
+    """Anderson's mixing of (theta, log V, log sigma^2), theta in the scale of the outputs."""
+
+    def __init__(self, design: Array) -> None:
+        self._column = np.sqrt(np.einsum("ij,ij->j", design, design))
+        self._anderson = Anderson(MEMORY)
+
+    def next(self, state: State, image: State, residual: float) -> State:
+        point, change = _packed(state), _packed(image) - _packed(state)
+        scale = np.ones(len(point))
+        scale[: len(self._column)] = self._column / math.sqrt(float(image.variance.mean()))
+        mixed = self._anderson.next(point, change, residual, scale)
+        return image if mixed is None else _unpacked(mixed, len(state.theta))
 
 
 def _packed(state: State) -> Array:

@@ -51,6 +51,7 @@ from theory.noise import UnresolvableError
 from theory.population_equations import (
     MOST_STEPS,
     TOLERANCE,
+    Anderson,
     Found,
     Points,
     Rows,
@@ -71,8 +72,8 @@ REACH, STEP = 4.8, 0.96
 WIDEST_PANEL, WIDEST_IN_SCORE, ORDER = 3.2, 4.0, 7
 """Widest panel in standard deviations and in s_1, and its Gauss-Legendre nodes."""
 
-MEMORY, GROWTH = 6, 2.0
-"""Steps that are mixed, and the growth of the residual at which they are dropped."""
+MEMORY = 6
+"""Steps that are mixed."""
 
 
 class FirstRound(NamedTuple):
@@ -450,27 +451,16 @@ class _Mixing:
 
     def __init__(self, second: SecondRound) -> None:
         self._second = second
-        self._points: list[Array] = []
-        self._changes: list[Array] = []
-        self._last = math.inf
+        self._anderson = Anderson(MEMORY)
 
     def next(self, state: Memory, image: Memory, residual: float) -> Memory:
         point = self._packed(state)
         change = self._packed(image) - point
-        if residual > GROWTH * self._last:
-            self._points.clear()
-            self._changes.clear()
-        self._last = residual
-        self._points = [*self._points[-MEMORY:], point]
-        self._changes = [*self._changes[-MEMORY:], change]
-        if len(self._points) == 1:
-            return self._unpacked(point + 0.7 * change)
         scale = np.ones(len(point))
         column = np.linalg.norm(self._second.points.design, axis=0)
         scale[: len(column)] = column / math.sqrt(float(image.own_variance.mean()))
-        d_change, d_point = np.diff(self._changes, axis=0), np.diff(self._points, axis=0)
-        shares = np.linalg.lstsq((d_change * scale).T, change * scale, rcond=1e-10)[0]
-        return self._unpacked(point + change - shares @ (d_point + d_change))
+        mixed = self._anderson.next(point, change, residual, scale)
+        return self._unpacked(point + 0.7 * change if mixed is None else mixed)
 
     def _packed(self, state: Memory) -> Array:
         first = self._second.first
