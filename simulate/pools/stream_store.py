@@ -5,10 +5,9 @@ of all rows scored, in order) and ``log``: of every batch appended its piece, it
 checksum of its records. A batch counts once its log entry is whole and the checksum holds.
 """
 
-import json
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulate.files import StoreError, write_json, write_whole
-from simulate.running.store import locked
+from simulate.running.store import differing_entries, locked
 
 ENTRY = np.dtype([("piece", "<i8"), ("rows", "<i8"), ("checksum", "<u4")])
 
@@ -51,10 +50,7 @@ class InMemory:
         return np.concatenate([np.empty(0, self._kind), *(records for _, records in self._batches)])
 
     def rows_of_pieces(self) -> dict[int, int]:
-        rows: dict[int, int] = {}
-        for piece, records in self._batches:
-            rows[piece] = rows.get(piece, 0) + len(records)
-        return rows
+        return _summed((piece, len(records)) for piece, records in self._batches)
 
 
 class OnDisk:
@@ -115,10 +111,14 @@ class OnDisk:
         return np.memmap(self._records, dtype=self._kind, mode="r")
 
     def rows_of_pieces(self) -> dict[int, int]:
-        rows: dict[int, int] = {}
-        for entry in self._entries:
-            rows[int(entry["piece"])] = rows.get(int(entry["piece"]), 0) + int(entry["rows"])
-        return rows
+        return _summed((int(entry["piece"]), int(entry["rows"])) for entry in self._entries)
+
+
+def _summed(batches: Iterable[tuple[int, int]]) -> dict[int, int]:
+    rows: dict[int, int] = {}
+    for piece, count in batches:
+        rows[piece] = rows.get(piece, 0) + count
+    return rows
 
 
 @contextmanager
@@ -136,22 +136,13 @@ def open_records(
         raise StoreError(f"{output} exists: choose another output, or remove it")
     with locked(directory):
         manifest = directory / "manifest.json"
-        if manifest.exists():
-            _check(manifest, described)
-        else:
+        differing = differing_entries(manifest, described)
+        if differing:
+            raise StoreError(
+                f"{directory} holds scores of an interrupted run that differs in"
+                f" {', '.join(differing)}: {REMEDY}"
+            )
+        if differing is None:
             write_json(manifest, described)
         yield OnDisk(directory, kind)
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _check(manifest: Path, described: Mapping[str, Any]) -> None:
-    try:
-        old = dict(json.loads(manifest.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
-        raise StoreError(f"{manifest} is damaged: remove {manifest.parent}") from None
-    differing = [name for name in described if old.get(name) != described[name]]
-    if differing:
-        raise StoreError(
-            f"{manifest.parent} holds scores of an interrupted run that differs in"
-            f" {', '.join(differing)}: {REMEDY}"
-        )

@@ -1,6 +1,5 @@
 """Results of independent jobs, each kept in a file of its own as it ends, whole or not at all."""
 
-import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from simulate.files import StoreError, describe_environment, write_json, write_whole
 from simulate.numerics import NUMERICS
 from simulate.running.run import answers
-from simulate.running.store import REMEDY, locked
+from simulate.running.store import REMEDY, differing_entries, locked
 
 Arrays = tuple[NDArray[Any], ...]
 Progress = Callable[[int, int], None]
@@ -61,20 +60,14 @@ def _opened(directory: Path, described: Mapping[str, str]) -> Iterator[None]:
     with locked(directory):
         path = directory / MANIFEST
         now = {"numerics": NUMERICS, **described}
-        if path.exists():
-            try:
-                old = dict(json.loads(path.read_text(encoding="utf-8")))
-            except (ValueError, TypeError):
-                raise StoreError(f"{path} is damaged: remove {directory} to start again") from None
-            differing = [name for name in now if old.get(name) != now[name]]
-            if differing:
-                raise StoreError(
-                    f"{directory} holds results of another {' and another '.join(differing)}:"
-                    f" {REMEDY}"
-                )
-        elif any(directory.glob("*.npz")):
+        differing = differing_entries(path, now)
+        if differing:
+            raise StoreError(
+                f"{directory} holds results of another {' and another '.join(differing)}: {REMEDY}"
+            )
+        if differing is None and any(directory.glob("*.npz")):
             raise StoreError(f"{directory} holds results that nothing describes: {REMEDY}")
-        else:
+        if differing is None:
             write_json(path, {**now, **describe_environment()})
         yield
 

@@ -171,6 +171,18 @@ def _described(plan: Plan) -> dict[str, Any]:
     }
 
 
+def differing_entries(path: Path, described: Mapping[str, Any]) -> list[str] | None:
+    """Names of what a manifest says otherwise; None where there is none. Raises StoreError where it
+    is damaged."""
+    if not path.exists():
+        return None
+    try:
+        old = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        raise StoreError(f"{path} is damaged: remove {path.parent} to start again") from None
+    return [name for name in described if old.get(name) != described[name]]
+
+
 def _check_manifest(path: Path, described: Mapping[str, Any]) -> None:
     """Refuse a manifest that says anything which is not so still; write it where it grows."""
     directory = path.parent
