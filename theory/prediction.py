@@ -3,9 +3,10 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import TypeVar
 
 import numpy as np
 from loky import get_reusable_executor
@@ -27,6 +28,7 @@ from theory.solver import Case, Status, solve
 from theory.two_rounds import TwoRounds, two_rounds, two_rounds_setting
 
 Array = NDArray[np.float64]
+T = TypeVar("T")
 
 CHUNK = 64
 """Most problems that are solved in turn, each from the solution before it."""
@@ -138,20 +140,34 @@ def predict_all(
     """
     quadrature = quadrature or Quadrature()
     problems = as_problems(problems)
+    work = partial(_predict_chunk, quadrature=quadrature)
+    if len(problems) < WORTH_WORKERS:
+        return work(problems)
+    # Some take longer than others: two chunks or more for each core.
+    rounds = max(2, math.ceil(len(problems) / (CHUNK * cores())))
+    return on_all_cores(work, problems, rounds)
+
+
+def on_all_cores(
+    work: Callable[[list[Problem]], list[T]], problems: Sequence[Problem], rounds: int
+) -> list[T]:
+    """What is found of every problem, in order, in so many chunks of neighbours for each core.
+
+    Processes, not threads: half the time goes to small arrays, which hold the interpreter. With one
+    core all is done here.
+    """
     count = cores()
-    if count == 1 or len(problems) < WORTH_WORKERS:
-        return _predict_chunk(problems, quadrature)
-    rounds = max(2, math.ceil(len(problems) / (CHUNK * count)))  # some take longer than others
+    if count == 1:
+        return work(list(problems))
     size = math.ceil(len(problems) / (rounds * count))
-    chunks = [problems[first : first + size] for first in range(0, len(problems), size)]
-    # Processes, not threads: half the time goes to small arrays, which hold the interpreter.
+    chunks = [list(problems[first : first + size]) for first in range(0, len(problems), size)]
     with interrupts_held_back():  # as this process decides what an interrupt does
-        pool = get_reusable_executor(count, timeout=IDLE, initializer=one_thread)
-        predicted = pool.map(_predict_chunk, chunks, itertools.repeat(quadrature))
-    return list(itertools.chain.from_iterable(predicted))
+        pool = get_reusable_executor(count, timeout=IDLE, initializer=_keep_to_one_thread)
+        found = pool.map(work, chunks)
+    return list(itertools.chain.from_iterable(found))
 
 
-def one_thread() -> None:
+def _keep_to_one_thread() -> None:
     """In a worker: no threads of linear algebra, whose small arrays make them wait for each other.
 
     As a function of this module it runs after NumPy has been loaded; before, it has no effect.

@@ -7,11 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from loky import get_reusable_executor
 
 from theory.checks import as_bool
 from theory.kinds import FixedFraction, Selection
-from theory.machine import cores, interrupts_held_back
 from theory.optimal.intervals import Intervals
 from theory.optimal.outcomes import as_objective
 from theory.optimal.search import (
@@ -28,7 +26,7 @@ from theory.optimal.search import (
     solve_all,
 )
 from theory.optimal.state import Model
-from theory.prediction import IDLE, ConvergenceError, Prediction, one_thread, predict_all
+from theory.prediction import ConvergenceError, Prediction, on_all_cores, predict_all
 from theory.problem import Problem, as_problem
 from theory.score import ScoreLaw, fitted_rule
 from theory.selection import PowerSelection, RandomSelection, TabulatedSelection, TopSelection
@@ -203,15 +201,9 @@ def optimal_problems(problems: Sequence[Problem]) -> list[Problem]:
     >>> round(best.selection.lower, 3)
     2.86
     """
-    count = cores()
-    if count == 1 or len(problems) < WORTH_WORKERS:
+    if len(problems) < WORTH_WORKERS:
         return _optimal_chunk(problems)
-    size = -(-len(problems) // (2 * count))
-    chunks = [problems[first : first + size] for first in range(0, len(problems), size)]
-    with interrupts_held_back():
-        pool = get_reusable_executor(count, timeout=IDLE, initializer=one_thread)
-        found = pool.map(_optimal_chunk, chunks)
-    return [problem for chunk in found for problem in chunk]
+    return on_all_cores(_optimal_chunk, problems, rounds=2)
 
 
 def _optimal_chunk(problems: Sequence[Problem]) -> list[Problem]:
