@@ -117,7 +117,31 @@ class Surrogate(Hashable, Protocol):
         ...
 
 
-class Selection(ABC):
+class Weighing:
+    """What weight selected samples have: 1, or 1/pi with ``reweight``."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def reweight(self) -> bool:
+            """Whether a selected sample has weight 1/pi, not 1."""
+
+    else:
+        reweight = False
+
+    @property
+    def weighs(self) -> bool:
+        """Whether selected samples may have weights other than 1."""
+        return self.reweight
+
+    def weights(self, scores: Array, probabilities: Array) -> Array:
+        """S_i of samples if selected, shape [N]; 1 where they never are."""
+        del scores
+        ones = np.ones_like(probabilities)
+        return inverse_where_positive(probabilities) if self.reweight else ones
+
+
+class Selection(Weighing, ABC):
     """From the scores of a pool to the probability of every sample to be selected.
 
     A new selection whose probability is a fixed function of the score defines
@@ -132,29 +156,9 @@ class Selection(ABC):
 
     has_theory: ClassVar[bool] = True
 
-    if TYPE_CHECKING:
-
-        @property
-        def reweight(self) -> bool:
-            """Whether a selected sample has weight 1/pi, not 1."""
-
-    else:
-        reweight = False
-
     @abstractmethod
     def inclusion_probabilities(self, scores: Array) -> Array:
         """pi(t_i), with its constant (if any) fitted to the realised scores, shape [N]."""
-
-    @property
-    def weighs(self) -> bool:
-        """Whether selected samples may have weights other than 1."""
-        return self.reweight
-
-    def weights(self, scores: Array, probabilities: Array) -> Array:
-        """S_i of samples if selected, shape [N]; 1 where they never are."""
-        del scores
-        ones = np.ones_like(probabilities)
-        return inverse_where_positive(probabilities) if self.reweight else ones
 
     @property
     @abstractmethod

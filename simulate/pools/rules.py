@@ -31,7 +31,7 @@ from theory.checks import (
     near_names,
     set_fields,
 )
-from theory.kinds import Selection, inverse_where_positive
+from theory.kinds import Selection, Weighing
 from theory.selection import (
     PowerSelection,
     RandomSelection,
@@ -48,24 +48,12 @@ ROWS = 4096
 """Samples that are turned into double precision at a time."""
 
 
-class VectorRule(ABC):
+class VectorRule(Weighing, ABC):
     """A rule that needs features, not only scores. Its subclasses are frozen dataclasses."""
 
     fraction: float
-    reweight: bool
     two_classes: ClassVar[bool] = True
     """Whether scores must be the logit of one class against one other."""
-
-    @property
-    def weighs(self) -> bool:
-        """Whether selected samples may have weights other than 1."""
-        return self.reweight
-
-    def weights(self, scores: Array, probabilities: Array) -> Array:
-        """S_i of samples if selected, shape [N]; 1 where they never are."""
-        del scores
-        ones = np.ones_like(probabilities)
-        return inverse_where_positive(probabilities) if self.reweight else ones
 
     @property
     def needs_labels(self) -> bool:
